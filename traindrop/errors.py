@@ -1,0 +1,29 @@
+"""Errors, named by the reaction they ask for; the class name is the error name that the state machine sees."""
+
+from __future__ import annotations
+
+
+class TraindropError(Exception):
+    """Base of the errors that Traindrop raises on purpose."""
+
+
+class TransientError(TraindropError):
+    """AWS was busy or broken for a moment: the state machine tries again."""
+
+
+class RunNotFound(TraindropError):
+    """No run record of that id: the state machine was started with an input that no drop made."""
+
+
+class QuotaInUse(TraindropError):
+    """All instances that the account may use are taken: the run queues until one is free."""
+
+
+class JobFailed(TraindropError):
+    """A training job ended without a model; `name` is one of the classes in `traindrop.jobs.JobError`."""
+
+    def __init__(self, name: str, cause: str) -> None:
+        """Keep the error name and the cause (what happened and what to do, in one paragraph)."""
+        super().__init__(f"{name}: {cause}")
+        self.name = name
+        self.cause = cause

@@ -1,0 +1,128 @@
+"""The run record in DynamoDB, and claims: conditional writes that let one of many win."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from traindrop.errors import RunNotFound
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+
+class Runs:
+    """Records of runs, keyed by run_id; every read is strongly consistent."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        """Work on one table."""
+        self._client, self._table = client, table
+
+    def find(self, run_id: str) -> dict[str, Any] | None:
+        """The record, or None."""
+        item = self._client.get_item(TableName=self._table, Key={"run_id": {"S": run_id}}, ConsistentRead=True).get(
+            "Item")
+        return _plain(item) if item else None
+
+    def get(self, run_id: str) -> dict[str, Any]:
+        """The record.
+
+        Raises:
+            RunNotFound: there is none.
+        """
+        record = self.find(run_id)
+        if record is None:
+            raise RunNotFound(f"no run {run_id} is recorded; drop the dataset again to start one")
+        return record
+
+    def update(self, run_id: str, **fields: Any) -> None:
+        """Set fields of a record, made if it is not there; None removes a field."""
+        names = {f"#{index}": name for index, name in enumerate(fields)}
+        sets = [f"#{index} = :{index}" for index, value in enumerate(fields.values()) if value is not None]
+        removes = [f"#{index}" for index, value in enumerate(fields.values()) if value is None]
+        request: dict[str, Any] = {
+            "TableName": self._table, "Key": {"run_id": {"S": run_id}}, "ExpressionAttributeNames": names,
+            "UpdateExpression": (f"SET {', '.join(sets)} " if sets else "")
+            + (f"REMOVE {', '.join(removes)}" if removes else "")}
+        values = {f":{index}": _item(value) for index, value in enumerate(fields.values()) if value is not None}
+        if values:
+            request["ExpressionAttributeValues"] = values
+        self._client.update_item(**request)
+
+    def mark_once(self, run_id: str, field: str) -> bool:
+        """Set a flag that nobody has set yet; False when somebody has."""
+        return _won(lambda: self._client.update_item(
+            TableName=self._table, Key={"run_id": {"S": run_id}}, UpdateExpression="SET #f = :t",
+            ConditionExpression="attribute_not_exists(#f)", ExpressionAttributeNames={"#f": field},
+            ExpressionAttributeValues={":t": {"BOOL": True}}))
+
+
+class Claims:
+    """Things that one run at a time may hold, keyed by claim; a claim lapses at `expires_at` (epoch seconds)."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        """Work on one table."""
+        self._client, self._table = client, table
+
+    def take(self, claim: str, owner: str, *, now: float, lasts_seconds: float, unless: str = "",
+             values: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any] | None:
+        """Take a claim that is free, lapsed or already the owner's; answer None, or what stands in the way.
+
+        Args:
+            claim: what is claimed.
+            owner: the run that claims it.
+            now: epoch seconds.
+            lasts_seconds: when it lapses by itself.
+            unless: a further condition under which a foreign claim may be taken over.
+            values: what `unless` compares with.
+            fields: kept with the claim.
+        """
+        item = {"claim": claim, "owner": owner, "expires_at": int(now + lasts_seconds), **fields}
+        condition = "attribute_not_exists(claim) OR #o = :o OR expires_at < :n" + (f" OR ({unless})" if unless else "")
+        bound = {":o": owner, ":n": int(now), **(values or {})}
+        won = _won(lambda: self._client.put_item(
+            TableName=self._table, Item={key: _item(value) for key, value in item.items()},
+            ConditionExpression=condition, ExpressionAttributeNames={"#o": "owner"},
+            ExpressionAttributeValues={key: _item(value) for key, value in bound.items()}))
+        return None if won else self.find(claim) or {}
+
+    def find(self, claim: str) -> dict[str, Any] | None:
+        """Who holds a claim, or None."""
+        item = self._client.get_item(TableName=self._table, Key={"claim": {"S": claim}}, ConsistentRead=True).get(
+            "Item")
+        return _plain(item) if item else None
+
+    def release(self, claim: str, owner: str) -> None:
+        """Give a claim back, if it is the owner's."""
+        _won(lambda: self._client.delete_item(
+            TableName=self._table, Key={"claim": {"S": claim}}, ConditionExpression="#o = :o",
+            ExpressionAttributeNames={"#o": "owner"}, ExpressionAttributeValues={":o": {"S": owner}}))
+
+
+def _won(write: Any) -> bool:
+    try:
+        write()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def _item(value: Any) -> Any:
+    return _serialize(json.loads(json.dumps(value), parse_float=Decimal))
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain Python numbers instead of Decimals."""
+    values = {key: _deserialize(value) for key, value in item.items()}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=lambda d: int(d) if d == int(d) else float(d)))
+    return plain
