@@ -58,7 +58,8 @@ def console_link(execution_arn: str) -> str:
     _, partition, _, region, *_ = execution_arn.split(":")
     host = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}.get(
         partition, "console.aws.amazon.com")
-    return f"https://{region}.{host}/states/home?region={region}#/v2/executions/details/{quote(execution_arn, safe=':')}"
+    arn = quote(execution_arn, safe=":")
+    return f"https://{region}.{host}/states/home?region={region}#/v2/executions/details/{arn}"
 
 
 def restart_command(bucket: str, key: str) -> str:

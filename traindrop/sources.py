@@ -24,9 +24,17 @@ _MAX_ENTRIES = 400_000
 class Source(Protocol):
     """A dataset to validate: its files by path relative to the folder of data.yaml, and their contents."""
 
-    files: Mapping[str, File]
-    root: str
-    newest: datetime
+    @property
+    def files(self) -> Mapping[str, File]:
+        """The files, noise left out."""
+
+    @property
+    def root(self) -> str:
+        """Folder inside an archive that holds data.yaml, with its slash; empty elsewhere."""
+
+    @property
+    def newest(self) -> datetime:
+        """When the last object arrived."""
 
     def read(self, name: str) -> bytes:
         """Content of a file, at most 16 MiB of it."""
@@ -48,14 +56,15 @@ class FolderSource:
         """List everything below the prefix (1,000 keys a request)."""
         self._s3, self._bucket, self._prefix = s3, bucket, prefix
         self.root = ""
-        self.files: dict[str, File] = {}
+        found: dict[str, File] = {}
         self.newest = datetime.fromtimestamp(0, UTC)
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 self.newest = max(self.newest, item["LastModified"])
                 name = item["Key"][len(prefix):]
                 if name and not name.endswith("/") and not is_noise(name):
-                    self.files[name] = File(name, item["Size"], item["ETag"].strip('"'))
+                    found[name] = File(name, item["Size"], item["ETag"].strip('"'))
+        self.files = found
 
     def read(self, name: str) -> bytes:
         """Content of an object."""
@@ -92,7 +101,7 @@ class ArchiveSource:
         _refuse_hostile(shown, infos, entries)
         self.root = _root(shown, entries)
         self._infos = {name[len(self.root):]: info for name, info in entries.items() if name.startswith(self.root)}
-        self.files: dict[str, File] = {
+        self.files: Mapping[str, File] = {
             name: File(name, info.file_size, f"{info.CRC:08x}") for name, info in self._infos.items()}
 
     def read(self, name: str) -> bytes:

@@ -1,0 +1,51 @@
+# Everything runs in environments of the project's own, below .venvs/; only Python >= 3.11, make and git are needed.
+PYTHON ?= python3
+INSTALL = $(PYTHON) requirements/install.py
+DEV = .venvs/dev/bin
+SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench local deploy images lock picture clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## the main job on the embedded local cloud, from a drop to a model in the inbox
+	@$(INSTALL) dev lambda sam training
+	@$(DEV)/python -m demo
+
+local: ## the local cloud in the foreground until Ctrl-C, stack deployed; TRAINER=stub trains in a second
+	@$(INSTALL) dev lambda sam aws training
+	@$(DEV)/python -m local_cloud
+
+test: ## every test
+	@$(INSTALL) dev lambda sam aws training
+	@$(DEV)/python -m pytest -q $(ARGS)
+
+check: ## lint, types, templates, state machine, security
+	@$(INSTALL) dev sam checkov
+	@$(DEV)/python checks.py
+
+bench: ## benchmarks; writes benchmarks/results.json
+	@$(INSTALL) dev lambda sam
+	@$(DEV)/python -m benchmarks
+
+deploy: ## to your AWS account: builds, asks, deploys
+	@$(INSTALL) sam
+	@$(SAM) build && $(SAM) deploy --guided
+
+images: ## resolve the training image of every region with the SageMaker SDK, offline, into the template
+	@$(INSTALL) dev images
+	@.venvs/images/bin/python training_images/resolve.py
+
+lock: ## compile requirements/*.txt anew
+	@$(INSTALL) uv
+	@$(PYTHON) requirements/lock.py $(ARGS)
+
+picture: ## draw docs/state_machine.svg from the state machine's definition
+	@$(INSTALL) dev
+	@$(DEV)/python docs/draw_state_machine.py
+
+clean: ## remove what was built
+	rm -rf .aws-sam .cache .local build *.egg-info

@@ -1,0 +1,33 @@
+"""A new object in the dataset bucket: start a run for a drop, tell of a misplaced one."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from environment import ENVIRONMENT, claims, client, transient_errors_named
+
+from traindrop.intake import Arrival, Reception
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+@transient_errors_named
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
+    """Take an EventBridge `Object Created`; its key is raw and is never unquoted."""
+    item = event["detail"]["object"]
+    arrival = Arrival(
+        bucket=event["detail"]["bucket"]["name"], key=item["key"],
+        identity=f"{item.get('sequencer', '')}#{item.get('etag', '')}",
+        moment=datetime.fromisoformat(event["time"].replace("Z", "+00:00")))
+    reception = Reception(
+        sfn=client("stepfunctions"), sns=client("sns"), claims=claims(), clock=time.time,
+        state_machine_arn=ENVIRONMENT.STATE_MACHINE_ARN, topic_arn=ENVIRONMENT.TOPIC_ARN,
+        upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS)
+    done = reception.receive(arrival)
+    logger.info("object received", extra={"key": arrival.key, "done": done})
+    return {"done": done}

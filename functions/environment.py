@@ -1,0 +1,105 @@
+"""What the stack tells its functions, read once, and the AWS clients they share."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ConfigDict
+
+from traindrop.errors import TransientError
+from traindrop.jobs import Places
+from traindrop.runs import Claims, Runs
+from traindrop.training import Trainer
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+_RETRIES = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=5, read_timeout=60)
+_TRANSIENT = frozenset({
+    "InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "InternalServiceException",
+    "PriorRequestNotComplete", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestTimeout",
+    "ServiceException", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "ThrottledException",
+    "TooManyRequestsException", "TransactionInProgressException", "PreconditionFailed",
+    "ConditionalRequestConflict"})
+
+
+class Environment(BaseModel):
+    """Environment variables of the functions; each function has those that it uses, and no default names a resource."""
+
+    model_config = ConfigDict(frozen=True)
+
+    RUNS_TABLE: str = ""
+    CLAIMS_TABLE: str = ""
+    DATASET_BUCKET: str = ""
+    ARTIFACT_BUCKET: str = ""
+    TOPIC_ARN: str = ""
+    STATE_MACHINE_ARN: str = ""
+    TRAINING_ROLE_ARN: str = ""
+    TRAINING_IMAGE: str = ""
+    MAX_COST_PER_RUN_USD: float = 0
+    QUIET_PERIOD_SECONDS: float = 120
+    UPLOAD_WINDOW_SECONDS: float = 21600
+
+
+ENVIRONMENT = Environment.model_validate(dict(os.environ))
+_clients: dict[str, Any] = {}
+
+
+def client(service: str) -> Any:
+    """The client of a service, made at its first use and kept for the warm invocations after it."""
+    if service not in _clients:
+        _clients[service] = boto3.client(service, config=_RETRIES)  # type: ignore[call-overload]
+    return _clients[service]
+
+
+def runs() -> Runs:
+    """The run records."""
+    return Runs(client("dynamodb"), ENVIRONMENT.RUNS_TABLE)
+
+
+def claims() -> Claims:
+    """The claims."""
+    return Claims(client("dynamodb"), ENVIRONMENT.CLAIMS_TABLE)
+
+
+def places() -> Places:
+    """Where things lie and what jobs run as."""
+    return Places(ENVIRONMENT.DATASET_BUCKET, ENVIRONMENT.ARTIFACT_BUCKET, ENVIRONMENT.TRAINING_ROLE_ARN,
+                  ENVIRONMENT.TRAINING_IMAGE)
+
+
+def trainer() -> Trainer:
+    """The trainer."""
+    return Trainer(client("sagemaker"), client("stepfunctions"), runs(), client("logs"))
+
+
+def transient_errors_named(handler: Handler) -> Handler:
+    """Give what passes by itself one name, `TransientError`, that the state machine retries.
+
+    botocore has retried by then; an error of any other kind keeps its own name and fails the run.
+    """
+
+    @functools.wraps(handler)
+    def named(event: Any, context: Any) -> Any:
+        try:
+            return handler(event, context)
+        except ClientError as error:
+            answer = error.response
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if answer["Error"]["Code"] in _TRANSIENT or status >= 500:
+                raise TransientError(str(error)) from error
+            raise
+        except BotoCoreError as error:
+            raise TransientError(f"{type(error).__name__}: {error}") from error
+
+    return named  # type: ignore[return-value]
+
+
+def quiet_libraries() -> None:
+    """Keep the SDK's own chatter out of the functions' logs."""
+    logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -1,0 +1,34 @@
+"""Record and publish what a run achieved and what it cost."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from environment import ENVIRONMENT, claims, client, runs, transient_errors_named
+
+from traindrop.delivery import Delivery
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@transient_errors_named
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """Metrics have no run as a dimension: each would cost its own custom metric."""
+    delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)
+    done = delivery.measure(event["run_id"])
+    metrics.add_metric("RunsCompleted", MetricUnit.Count, 1)
+    metrics.add_metric("TrainingSeconds", MetricUnit.Seconds, done["training_seconds"])
+    metrics.add_metric("SpotInterruptions", MetricUnit.Count, done["interruptions"])
+    metrics.add_metric("CostUsd", MetricUnit.NoUnit, done["cost_usd"])
+    metrics.add_metric("SavedUsd", MetricUnit.NoUnit, done["saved_usd"])
+    if done["score"] is not None:
+        metrics.add_metric("MeanAveragePrecision", MetricUnit.NoUnit, done["score"])
+    logger.info("metrics published", extra=done)
+    return done

@@ -1,0 +1,21 @@
+"""No report came in time: look at the job itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from environment import trainer, transient_errors_named
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+@transient_errors_named
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """Answer the job's status; the state machine then starts it again, which adopts a running or an ended job."""
+    seen = trainer().reconcile(event["run_id"], datetime.now(UTC))
+    logger.info("training job reconciled", extra=seen)
+    return seen

@@ -1,0 +1,32 @@
+"""An execution failed, timed out or was aborted: stop its job, send the end message."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from environment import ENVIRONMENT, claims, client, runs, trainer, transient_errors_named
+
+from traindrop.ending import Ending
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@transient_errors_named
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
+    """Take a `Step Functions Execution Status Change` with FAILED, TIMED_OUT or ABORTED."""
+    ending = Ending(sfn=client("stepfunctions"), sns=client("sns"), runs=runs(), claims=claims(), trainer=trainer(),
+                    topic_arn=ENVIRONMENT.TOPIC_ARN, clock=time.time)
+    done = ending.conclude(event["detail"])
+    if done in ("Failed", "Stopped"):
+        metrics.add_metric(f"Runs{done}", MetricUnit.Count, 1)
+    elif event["detail"].get("error") == "DatasetRejected":
+        metrics.add_metric("RunsRejected", MetricUnit.Count, 1)
+    logger.info("execution concluded", extra={"execution": event["detail"]["name"], "done": done})
+    return {"done": done}

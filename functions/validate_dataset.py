@@ -1,0 +1,26 @@
+"""The first state of a run: is the dataset complete, right, and not trained already?"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from environment import ENVIRONMENT, claims, client, runs, transient_errors_named
+
+from traindrop.gate import Gate
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+@transient_errors_named
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """Answer `ready`, `uploading`, `rejected` or `unchanged` for the drop in `event`."""
+    gate = Gate(s3=client("s3"), runs=runs(), claims=claims(), artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
+                quiet_period_seconds=ENVIRONMENT.QUIET_PERIOD_SECONDS,
+                upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS, clock=time.time)
+    answer = gate.judge(event["drop"], event["execution"])
+    logger.info("dataset judged", extra={"run_id": answer["run_id"], "verdict": answer["verdict"]})
+    return answer

@@ -1,0 +1,24 @@
+"""Write report.html and the message that goes out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from environment import ENVIRONMENT, claims, client, runs, transient_errors_named
+
+from traindrop.delivery import Delivery
+
+logger = Logger()
+
+
+@logger.inject_lambda_context
+@transient_errors_named
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """Answer the end message, which the state machine publishes."""
+    delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)
+    done = delivery.report(event["run_id"])
+    logger.info("report written", extra={"run_id": event["run_id"], "report_uri": done["report_uri"]})
+    return done

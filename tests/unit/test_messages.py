@@ -1,0 +1,43 @@
+"""What arrives in the inbox."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traindrop import messages
+
+RUN = {"dataset": "My rooms + más", "run_id": "r-1", "bucket": "b", "key": "datasets/My rooms + más/data.yaml",
+       "execution_arn": "arn:aws-cn:states:cn-north-1:1:execution:m:r-1"}
+
+
+@given(st.text(max_size=300), st.text(min_size=1, max_size=128))
+def test_every_subject_is_what_sns_accepts(headline: str, dataset: str) -> None:
+    subject = messages.compose("Failed", headline, [], {"dataset": dataset}).subject
+    assert 0 < len(subject) <= 100
+    assert all(" " <= character <= "~" for character in subject)
+
+
+def test_a_message_ends_with_the_command_that_starts_the_dataset_again_and_the_run() -> None:
+    body = messages.compose("Failed", "h", ["p"], RUN).body
+    assert "aws s3 cp 's3://b/datasets/My rooms + más/data.yaml' 's3://b/datasets/My rooms + más/data.yaml'" in body
+    assert body.rstrip().endswith("Run r-1")
+    assert "https://cn-north-1.console.amazonaws.cn/states/home" in body
+
+
+def test_attributes_are_never_empty_and_show_the_name_as_typed() -> None:
+    assert messages.compose("Started", "h", [], RUN).attributes == {
+        "outcome": "Started", "dataset": "My rooms + más", "run_id": "r-1"}
+    assert "run_id" not in messages.misplaced("x", "b", "x.zip", ["datasets/x.zip"], "why").attributes
+
+
+def test_a_rejection_shows_the_three_worst_and_counts_the_rest() -> None:
+    errors = [{"code": f"c{number}", "message": f"fault {number}"} for number in range(5)]
+    body = messages.rejected(RUN, errors, "s3://a/v.json").body
+    assert "fault 2 [c2]" in body
+    assert "fault 3" not in body
+    assert "and 2 more" in body
+    assert "s3://a/v.json" in body
+
+
+def test_a_misplaced_drop_is_told_how_to_move() -> None:
+    body = messages.misplaced("x", "b", "x.zip", ["datasets/x.zip"], "why").body
+    assert "aws s3 mv s3://b/x.zip s3://b/datasets/x.zip" in body

@@ -1,0 +1,160 @@
+"""From an ended job to a delivered model: extracted, measured, compared, reported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from traindrop import messages, model_archive
+from traindrop.gate import fingerprint_claim
+from traindrop.report import render_report
+from traindrop.runs import Claims, Runs
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_TRAINED_SECONDS = 10 * 365 * 24 * 3600
+_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Clients of the steps after training; everything lies in the artifact bucket."""
+
+    s3: S3Client
+    runs: Runs
+    claims: Claims
+    artifact_bucket: str
+    clock: Callable[[], float]
+
+    def extract(self, run_id: str) -> dict[str, Any]:
+        """Bring the model from the job's archive, or from the checkpoints where there is none, to its place.
+
+        Raises:
+            NoModel: neither holds one.
+            UnexpectedArchive: the archive is not one of ours.
+        """
+        run = self.runs.get(run_id)
+        self.runs.update(run_id, status="Extracting")
+        bucket, prefix = self.artifact_bucket, _prefix(run)
+        try:
+            names = model_archive.extract(
+                self.s3, bucket=bucket, archive_key=f"training-output/{run['job_name']}/output/model.tar.gz",
+                target_prefix=prefix, weights_prefix="weights/")
+        except model_archive.NoModel:
+            names = model_archive.best_checkpoint(self.s3, bucket=bucket, checkpoint_prefix=f"checkpoints/{run_id}/",
+                                                  target_prefix=prefix)
+        self.runs.update(run_id, model_uri=f"s3://{bucket}/{prefix}best.pt")
+        return {"run_id": run_id, "files": len(names), "model_uri": f"s3://{bucket}/{prefix}best.pt"}
+
+    def measure(self, run_id: str) -> dict[str, Any]:
+        """Record the metrics, compare with the dataset's best model so far, and promote this one if it is better."""
+        run = self.runs.get(run_id)
+        metrics = self._metrics(run)
+        score = _score(metrics)
+        previous, etag = self._best(run)
+        before = None if previous is None or previous["run_id"] == run_id else previous.get("score")
+        promoted = score is not None and (before is None or score > before)
+        if promoted:
+            self._promote(run, metrics, score, etag)
+        self.runs.update(run_id, metrics={key: value for key, value in metrics.items() if key != "classes"},
+                         promoted=promoted, previous_score=before)
+        if run.get("fingerprint") and run.get("ended") == "completed":
+            now = self.clock()
+            self.claims.take(fingerprint_claim(run["slug"], run["fingerprint"]), run_id, now=now,
+                             lasts_seconds=_TRAINED_SECONDS, phase="trained")
+        return {"run_id": run_id, "score": score, "promoted": promoted, "cost_usd": run.get("cost_usd", 0),
+                "saved_usd": run.get("saved_usd", 0), "training_seconds": run.get("training_seconds", 0),
+                "interruptions": run.get("interruptions", 0)}
+
+    def report(self, run_id: str) -> dict[str, Any]:
+        """Write report.html beside the model; answer the end message and where everything lies."""
+        run = self.runs.get(run_id)
+        metrics, prefix = self._metrics(run), _prefix(run)
+        outcome: messages.Outcome = "Completed" if run.get("ended") == "completed" else "Stopped"
+        ended_at = datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
+        html = render_report({**run, "status": outcome, "ended_at": ended_at}, metrics,
+                             (self._read(f"{prefix}results.csv") or b"").decode("utf-8", errors="replace"),
+                             self._samples(prefix), run.get("jobs", []))
+        self.s3.put_object(Bucket=self.artifact_bucket, Key=f"{prefix}report.html", Body=html.encode(),
+                           ContentType="text/html; charset=utf-8")
+        place = f"s3://{self.artifact_bucket}/{prefix}"
+        links = {"Model": f"{place}best.pt", "ONNX": f"{place}best.onnx", "Report": f"{place}report.html"}
+        message = messages.finished(outcome, run, metrics, _comparison(run, metrics), links)
+        self.runs.update(run_id, status=outcome, report_uri=links["Report"], ended_at=ended_at, task_token=None)
+        return {"run_id": run_id, "model_uri": links["Model"], "report_uri": links["Report"],
+                "message": message.as_dict()}
+
+    def _metrics(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        data = self._read(f"{_prefix(run)}metrics.json")
+        metrics: dict[str, Any] = json.loads(data) if data else {}
+        return metrics
+
+    def _best(self, run: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+        try:
+            answer = self.s3.get_object(Bucket=self.artifact_bucket, Key=_best_key(run))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None, None
+            raise
+        best: dict[str, Any] = json.loads(answer["Body"].read())
+        return best, answer["ETag"]
+
+    def _promote(self, run: Mapping[str, Any], metrics: Mapping[str, Any], score: float | None,
+                 etag: str | None) -> None:
+        """Point best.json to this run, unless another run did so since it was read; then the step is tried again."""
+        place = f"s3://{self.artifact_bucket}/{_prefix(run)}"
+        document = {"run_id": run["run_id"], "model_uri": f"{place}best.pt", "score": score,
+                    "metrics": {key: value for key, value in metrics.items() if key.startswith("map50")},
+                    "at": datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")}
+        body = json.dumps(document, indent=1).encode()
+        if etag:
+            self.s3.put_object(Bucket=self.artifact_bucket, Key=_best_key(run), Body=body, IfMatch=etag,
+                               ContentType="application/json")
+        else:
+            self.s3.put_object(Bucket=self.artifact_bucket, Key=_best_key(run), Body=body, IfNoneMatch="*",
+                               ContentType="application/json")
+
+    def _samples(self, prefix: str) -> list[tuple[str, bytes]]:
+        found = self.s3.list_objects_v2(Bucket=self.artifact_bucket, Prefix=f"{prefix}samples/")
+        keys = sorted(item["Key"] for item in found.get("Contents", []))[:_SAMPLES]
+        return [(key.rsplit("/", 1)[-1], self._read(key) or b"") for key in keys]
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            return self.s3.get_object(Bucket=self.artifact_bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+
+
+def _prefix(run: Mapping[str, Any]) -> str:
+    return f"models/{run['slug']}/{run['run_id']}/"
+
+
+def _best_key(run: Mapping[str, Any]) -> str:
+    return f"models/{run['slug']}/best.json"
+
+
+def _score(metrics: Mapping[str, Any]) -> float | None:
+    """What models are compared by: mAP50-95 of masks, of boxes for detection."""
+    value = metrics.get("map50_95_mask", metrics.get("map50_95_box"))
+    return None if value is None else float(value)
+
+
+def _comparison(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    score, before = _score(metrics), run.get("previous_score")
+    if score is None:
+        return "No metrics were left, so it was not compared with earlier models."
+    if before is None:
+        return "It is this dataset's first model, and so its best."
+    difference = score - float(before)
+    word = "better than" if difference > 0 else "worse than" if difference < 0 else "as good as"
+    kept = "It is the new best." if run.get("promoted") else "The earlier one stays the best."
+    return f"By mAP50-95 it is {abs(difference):.3f} {word} the best so far ({float(before):.3f}). {kept}"

@@ -1,0 +1,191 @@
+"""The step before anything is paid for: wait for the upload to rest, judge it, and write down what is to be trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from traindrop import messages
+from traindrop.drops import run_id_of_execution, slug_of
+from traindrop.intake import drop_of, settle
+from traindrop.jobs import ladder
+from traindrop.problems import Problem, Verdict
+from traindrop.runs import Claims, Runs
+from traindrop.settings import Layer
+from traindrop.sources import ArchiveSource, FolderSource, Source, SourceError
+from traindrop.validation import Validation, validate
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_ACTIVE = frozenset({"Uploading", "Validating", "Training", "Extracting"})
+_CLAIM_SECONDS = 14 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Clients and limits of the validation step; times in seconds."""
+
+    s3: S3Client
+    runs: Runs
+    claims: Claims
+    artifact_bucket: str
+    quiet_period_seconds: float
+    upload_window_seconds: float
+    clock: Callable[[], float]
+
+    def judge(self, execution_input: dict[str, Any], execution: Mapping[str, str]) -> dict[str, Any]:
+        """Answer `uploading`, `rejected`, `unchanged` or `ready` for the drop of an execution.
+
+        Args:
+            execution_input: what the execution was started with.
+            execution: its `arn`, `name` and `started_at` (ISO 8601).
+        """
+        drop = drop_of(execution_input)
+        started_at = datetime.fromisoformat(execution["started_at"].replace("Z", "+00:00"))
+        run_id = run_id_of_execution(execution["name"], started_at, drop["dataset"])
+        run = {**drop, "run_id": run_id, "slug": slug_of(drop["dataset"]), "execution_arn": execution["arn"]}
+        now = self.clock()
+        try:
+            source: Source = ArchiveSource(self.s3, drop["bucket"], drop["key"]) if drop["form"] == "archive" else \
+                FolderSource(self.s3, drop["bucket"], drop["prefix"])
+            rest = self.quiet_period_seconds - (now - source.newest.timestamp())
+            if drop["form"] == "folder" and rest > 0:
+                return self._uploading(run, rest)
+            found = validate(drop["dataset"], source, self._bucket_settings(drop["bucket"]))
+        except SourceError as error:
+            verdict = Verdict(drop["dataset"], "segment", {}, {}, [error.problem])
+            return self._rejected(run, verdict, incomplete=False)
+        found.verdict.errors.extend(self._model_problems(run, found))
+        window_ends = started_at.timestamp() + self.upload_window_seconds
+        if drop["form"] == "folder" and found.verdict.may_be_uploading and now < window_ends:
+            return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
+        if drop["form"] == "folder":
+            settle(self.claims, drop["dataset"], run_id, at=now, lasts_seconds=self.upload_window_seconds + 3600)
+        if not found.verdict.ok:
+            return self._rejected(run, found.verdict,
+                                  incomplete=drop["form"] == "folder" and found.verdict.may_be_uploading)
+        return self._accepted(run, source, found)
+
+    def _bucket_settings(self, bucket: str) -> Layer | None:
+        """`datasets/training.yaml`, the settings for the whole bucket, if there is one."""
+        key = "datasets/training.yaml"
+        try:
+            return Layer(key, self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+
+    def _uploading(self, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        self._record(run, status="Uploading")
+        return {"verdict": "uploading", "run_id": run["run_id"], "dataset": run["dataset"],
+                "wait_seconds": max(1, round(seconds + 0.5))}
+
+    def _rejected(self, run: Mapping[str, Any], verdict: Verdict, *, incomplete: bool) -> dict[str, Any]:
+        uri = self._write_verdict(run["run_id"], verdict)
+        hours = f"{self.upload_window_seconds / 3600:g} hours" if incomplete else ""
+        errors = [problem.as_dict() for problem in verdict.errors]
+        message = messages.rejected(run, errors, uri, incomplete_after=hours)
+        reason = ("incomplete: " if incomplete else "") + verdict.errors[0].message
+        self._record(run, status="Rejected", reason=reason[:1000], ended_at=self._now(), verdict_uri=uri)
+        return {"verdict": "rejected", "run_id": run["run_id"], "dataset": run["dataset"], "reason": reason[:1000],
+                "message": message.as_dict()}
+
+    def _accepted(self, run: dict[str, Any], source: Source, found: Validation) -> dict[str, Any]:
+        run_id, fingerprint = run["run_id"], found.verdict.fingerprint
+        earlier = self._claim(run, fingerprint, force=found.settings.force)
+        if earlier:
+            message = messages.unchanged(run, earlier["owner"], earlier.get("phase", "training"))
+            self._record(run, status="Unchanged", fingerprint=fingerprint, same_as=earlier["owner"],
+                         ended_at=self._now())
+            return {"verdict": "unchanged", "run_id": run_id, "dataset": run["dataset"], "message": message.as_dict()}
+        uri = self._write_verdict(run_id, found.verdict)
+        self._put(f"training-input/{run_id}/job.json", self._job(run, source, found))
+        self._record(run, status="Training", fingerprint=fingerprint, verdict_uri=uri, task=found.verdict.task,
+                     settings=found.settings.model_dump(mode="json", exclude_none=True),
+                     dataset_bytes=sum(file.size for file in source.files.values()))
+        rungs = [f"{rung.instance_type} ({'spot' if rung.spot else 'on demand'})" for rung in ladder(found.settings)]
+        return {"verdict": "ready", "run_id": run_id, "dataset": run["dataset"], "task": found.verdict.task,
+                "splits": found.verdict.splits, "instances": rungs, "epochs": found.settings.epochs}
+
+    def _claim(self, run: Mapping[str, Any], fingerprint: str, *, force: bool) -> dict[str, Any] | None:
+        """Claim the right to train this; answer the claim that stands in the way, if one does.
+
+        A claim whose run ended without a model stands for nothing and is taken over.
+        """
+        claim = fingerprint_claim(run["slug"], fingerprint)
+        now = self.clock()
+        holder = self.claims.take(claim, run["run_id"], now=now, lasts_seconds=_CLAIM_SECONDS, phase="training")
+        if holder is None:
+            return None
+        stale = holder.get("phase") != "trained" and (self.runs.find(str(holder.get("owner"))) or {}).get(
+            "status") not in _ACTIVE
+        if not (force or stale):
+            return holder
+        self.claims.take(claim, run["run_id"], now=now, lasts_seconds=_CLAIM_SECONDS, phase="training",
+                         unless="#o = :h", values={":h": holder.get("owner", "")})
+        return None
+
+    def _job(self, run: Mapping[str, Any], source: Source, found: Validation) -> dict[str, Any]:
+        """What the training entry is told: a normalised description, never the user's own yaml."""
+        if found.description is None:
+            raise ValueError("an accepted dataset has a description")
+        names = {str(index): name for index, name in found.description.names.items()}
+        model = found.settings.model
+        return {
+            "run_id": run["run_id"], "dataset": run["dataset"], "task": found.verdict.task,
+            "model": model if model in ("best",) or not model.startswith("s3://") else "best.pt",
+            "arguments": found.settings.train_arguments(),
+            "data": {"form": run["form"], "file": run["key"].rsplit("/", 1)[-1] if run["form"] == "archive" else None,
+                     "root": source.root, "names": names, "splits": found.description.splits},
+            "expected": {split: {"images": counts["images"]} for split, counts in found.verdict.splits.items()}}
+
+    def _model_problems(self, run: Mapping[str, Any], found: Validation) -> list[Problem]:
+        """Whether the weights that the settings point to are there."""
+        model = found.settings.model
+        if model == "best":
+            key = f"models/{run['slug']}/best.json"
+            cure = "this dataset has no best model yet; train it once from yolov8n-seg.pt"
+        elif model.startswith("s3://"):
+            bucket, _, key = model[5:].partition("/")
+            cure = f"give s3://{self.artifact_bucket}/models/…/best.pt of an earlier run"
+            if bucket != self.artifact_bucket or not key.startswith("models/"):
+                return [Problem("settings.foreign_model", f"model is {model}; only models that this stack trained are "
+                                f"loaded, because a checkpoint can run code: {cure}")]
+        else:
+            return []
+        try:
+            self.s3.head_object(Bucket=self.artifact_bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                return [Problem("settings.model_missing", f"model is {model}, but there is no such object: {cure}")]
+            raise
+        return []
+
+    def _write_verdict(self, run_id: str, verdict: Verdict) -> str:
+        key = f"verdicts/{run_id}.json"
+        self._put(key, verdict.as_dict())
+        return f"s3://{self.artifact_bucket}/{key}"
+
+    def _put(self, key: str, document: Mapping[str, Any]) -> None:
+        self.s3.put_object(Bucket=self.artifact_bucket, Key=key, ContentType="application/json",
+                           Body=json.dumps(document, indent=1, ensure_ascii=False).encode())
+
+    def _record(self, run: Mapping[str, Any], **fields: Any) -> None:
+        known = {key: run[key] for key in ("dataset", "slug", "execution_arn", "bucket", "key", "form", "prefix")}
+        record = self.runs.find(run["run_id"]) or {}
+        self.runs.update(run["run_id"], **known, created_at=record.get("created_at", self._now()), **fields)
+
+    def _now(self) -> str:
+        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
+
+
+def fingerprint_claim(slug: str, fingerprint: str) -> str:
+    """The claim on training one dataset's data with given settings."""
+    return f"fingerprint#{slug}#{fingerprint}"

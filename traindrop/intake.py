@@ -1,0 +1,105 @@
+"""From an object in the bucket to a run: one execution for each upload, however many events tell of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from traindrop.drops import Drop, Misplaced, recognise, run_id_of
+from traindrop.messages import misplaced
+from traindrop.notifying import publish
+from traindrop.runs import Claims
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+_NOTICE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An object that was created: its raw key, what tells this creation from others, and when it was."""
+
+    bucket: str
+    key: str
+    identity: str
+    moment: datetime
+
+
+class Reception:
+    """Decides what an arrival means and starts a run for a drop."""
+
+    def __init__(self, *, sfn: SFNClient, sns: SNSClient, claims: Claims, state_machine_arn: str, topic_arn: str,
+                 upload_window_seconds: float, clock: Callable[[], float]) -> None:
+        """Keep the clients; `clock` answers epoch seconds."""
+        self._sfn, self._sns, self._claims, self._clock = sfn, sns, claims, clock
+        self._state_machine_arn, self._topic_arn = state_machine_arn, topic_arn
+        self._window = upload_window_seconds
+
+    def receive(self, arrival: Arrival) -> str:
+        """Start a run, tell of a misplaced drop, or do nothing; answer in a word what was done."""
+        found = recognise(arrival.key)
+        if found is None:
+            return "ignored"
+        if isinstance(found, Misplaced):
+            return self._tell(found, arrival)
+        return self._start(found, arrival)
+
+    def _tell(self, drop: Misplaced, arrival: Arrival) -> str:
+        claim, owner = f"notice#{arrival.key}#{arrival.identity}", f"{arrival.moment.isoformat()}#{self._clock()}"
+        if self._claims.take(claim, owner, now=self._clock(), lasts_seconds=_NOTICE_SECONDS) is not None:
+            return "already told"
+        try:
+            publish(self._sns, self._topic_arn,
+                    misplaced(drop.dataset, arrival.bucket, drop.key, drop.right_keys, drop.reason))
+        except Exception:
+            self._claims.release(claim, owner)
+            raise
+        return "told"
+
+    def _start(self, drop: Drop, arrival: Arrival) -> str:
+        run_id = run_id_of(drop.dataset, arrival.moment, arrival.bucket, arrival.key, arrival.identity)
+        if drop.form == "folder" and not self._is_first_of_upload(drop, run_id, arrival.moment):
+            return "belongs to an upload that has its run"
+        try:
+            self._sfn.start_execution(stateMachineArn=self._state_machine_arn, name=run_id, input=json.dumps(
+                {"bucket": arrival.bucket, "key": arrival.key, "dataset": drop.dataset, "form": drop.form,
+                 "prefix": drop.prefix, "dropped_at": arrival.moment.isoformat()}, ensure_ascii=False))
+        except self._sfn.exceptions.ExecutionAlreadyExists:
+            return "already started"
+        return "started"
+
+    def _is_first_of_upload(self, drop: Drop, run_id: str, moment: datetime) -> bool:
+        """Whether this yaml file opens an upload: no other run waits for it, nor has one seen it at rest since."""
+        holder = self._claims.take(
+            upload_claim(drop.dataset), run_id, now=self._clock(), lasts_seconds=self._window + 3600,
+            unless="settled_at < :moment", values={":moment": moment.timestamp()})
+        return holder is None
+
+
+def upload_claim(dataset: str) -> str:
+    """The claim that a run holds on a folder while files may still arrive in it."""
+    return f"upload#{dataset}"
+
+
+def settle(claims: Claims, dataset: str, run_id: str, *, at: float, lasts_seconds: float) -> None:
+    """The upload has come to rest: yaml files older than `at` belong to this run, newer ones open another."""
+    claims.take(upload_claim(dataset), run_id, now=at, lasts_seconds=lasts_seconds, settled_at=at)
+
+
+def drop_of(execution_input: dict[str, Any]) -> dict[str, Any]:
+    """The drop in an execution's input; one started by hand needs no more than `bucket` and `key`.
+
+    Raises:
+        ValueError: the key is none that starts a run.
+    """
+    found = recognise(str(execution_input.get("key", "")))
+    if not isinstance(found, Drop) or not execution_input.get("bucket"):
+        raise ValueError('the input must name a drop, such as {"bucket": "…", "key": "datasets/rooms.zip"}; '
+                         f"it is {json.dumps(execution_input)[:300]}")
+    return {"bucket": execution_input["bucket"], "key": found.key, "dataset": found.dataset, "form": found.form,
+            "prefix": found.prefix}

@@ -1,0 +1,266 @@
+"""The life of a training job as the state machine sees it: started or adopted, reported, reconciled, stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from traindrop import jobs, messages
+from traindrop.errors import QuotaInUse
+from traindrop.jobs import JobEnd, Places
+from traindrop.notifying import publish
+from traindrop.pricing import PRICE_DATE, receipt, runtime_cap_seconds
+from traindrop.runs import Runs
+from traindrop.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = logging.getLogger(__name__)
+JOB_LOGS = "/aws/sagemaker/TrainingJobs"
+_DEAD_TOKEN = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
+_OVERDUE = timedelta(minutes=30)
+_LOG_LINES = 15
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Starts, adopts and reports training jobs."""
+
+    sagemaker: SageMakerClient
+    sfn: SFNClient
+    runs: Runs
+    logs: CloudWatchLogsClient
+
+    def describe(self, name: str) -> dict[str, Any] | None:
+        """DescribeTrainingJob's answer, or None if there is no such job."""
+        try:
+            return dict(self.sagemaker.describe_training_job(TrainingJobName=name))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
+                return None
+            raise
+
+    def stop(self, name: str) -> bool:
+        """Stop a job; False when it is not running."""
+        try:
+            self.sagemaker.stop_training_job(TrainingJobName=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
+                return False
+            raise
+        return True
+
+    def report(self, run: Mapping[str, Any], job: Mapping[str, Any]) -> str:
+        """Record an ended job and answer the run's task token; say in a word what became of it.
+
+        A token that is late, already answered or unknown is final: whoever holds a newer one finds the job ended.
+        """
+        more = int(run.get("attempt", 1)) < len(jobs.ladder(TrainingSettings.model_validate(run["settings"])))
+        end = jobs.end_of(job, more_rungs=more)
+        self._record(run, job, end)
+        return self.answer(run, end, job["TrainingJobName"])
+
+    def answer(self, run: Mapping[str, Any], end: JobEnd, job_name: str) -> str:
+        """Tell the waiting state machine how the job ended."""
+        token = run.get("task_token")
+        if not token:
+            return "nobody waits"
+        try:
+            if end.ended:
+                self.sfn.send_task_success(taskToken=token, output=json.dumps(
+                    {"run_id": run["run_id"], "job": job_name, "ended": end.ended}))
+            else:
+                cause = end.cause + self._last_lines(job_name, end)
+                self.sfn.send_task_failure(taskToken=token, error=end.error, cause=cause[:30_000])
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _DEAD_TOKEN:
+                raise
+            logger.info("the task token is dead (%s): nothing waits for this report",
+                        error.response["Error"]["Code"])
+            return "too late"
+        return "reported"
+
+    def _record(self, run: Mapping[str, Any], job: Mapping[str, Any], end: JobEnd) -> None:
+        """Replace the job's entry in the run record and add up seconds, interruptions and dollars over all jobs."""
+        entry = jobs.record_of(job)
+        entries = [*(old for old in run.get("jobs", []) if old["name"] != entry["name"]), entry]
+        bills = [receipt(old["instance_type"], spot=old["spot"], seconds_trained=old["seconds_trained"],
+                         seconds_billed=old["seconds_billed"]) for old in entries]
+        self.runs.update(
+            run["run_id"], jobs=entries, ended=end.ended or None,
+            training_seconds=sum(bill.seconds_trained for bill in bills),
+            billable_seconds=sum(bill.seconds_billed for bill in bills),
+            interruptions=sum(old["interruptions"] for old in entries),
+            cost_usd=round(sum(bill.cost_usd for bill in bills), 4),
+            saved_usd=round(sum(bill.saved_usd for bill in bills), 4),
+            receipt={"instance_type": entry["instance_type"], "spot": entry["spot"],
+                     "seconds_trained": sum(bill.seconds_trained for bill in bills),
+                     "seconds_billed": sum(bill.seconds_billed for bill in bills),
+                     "price_per_hour": bills[-1].price_per_hour, "price_date": PRICE_DATE,
+                     "cost_usd": round(sum(bill.cost_usd for bill in bills), 4),
+                     "saved_usd": round(sum(bill.saved_usd for bill in bills), 4)})
+
+    def _last_lines(self, job_name: str, end: JobEnd) -> str:
+        """The last lines of the job's log, where code failed; nothing where there is no log to read."""
+        if end.error != "TrainingCodeError":
+            return ""
+        try:
+            streams = self.logs.describe_log_streams(logGroupName=JOB_LOGS, logStreamNamePrefix=f"{job_name}/")
+            last = max((stream["logStreamName"] for stream in streams["logStreams"]), default="")
+            if not last:
+                return ""
+            events = self.logs.get_log_events(logGroupName=JOB_LOGS, logStreamName=last, limit=_LOG_LINES)["events"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ResourceNotFoundException":
+                return ""
+            raise
+        lines = [event["message"].rstrip() for event in events if not event["message"].startswith("METRIC ")]
+        return "\n\nThe last lines of its log:\n" + "\n".join(lines) if lines else ""
+
+    def reconcile(self, run_id: str, now: datetime) -> dict[str, Any]:
+        """Look at a job of which nothing was heard; stop it if it is past every limit it was given.
+
+        The state machine then asks to start it again, which adopts a running job and answers for an ended one.
+        """
+        run = self.runs.get(run_id)
+        job = self.describe(str(run.get("job_name", "")))
+        if job is None:
+            return {"job": run.get("job_name"), "status": "absent"}
+        stopping = job["StoppingCondition"]
+        limit = stopping.get("MaxWaitTimeInSeconds", stopping["MaxRuntimeInSeconds"])
+        overdue = job["TrainingJobStatus"] == "InProgress" and \
+            now - job["CreationTime"] > timedelta(seconds=limit) + _OVERDUE
+        if overdue:
+            self.stop(job["TrainingJobName"])
+        return {"job": job["TrainingJobName"], "status": job["TrainingJobStatus"], "overdue": overdue}
+
+
+@dataclass(frozen=True)
+class Starter:
+    """Starts the job of a rung, once, whatever is retried around it."""
+
+    trainer: Trainer
+    s3: S3Client
+    sns: SNSClient
+    places: Places
+    topic_arn: str
+    stack_max_cost_usd: float
+    clock: Callable[[], float]
+
+    def start(self, run_id: str, *, attempt: int, redrives: int, task_token: str) -> str:
+        """Create the job `<run_id>-<attempt + redrives>`, or adopt the one of that name; say which.
+
+        Token and name are written down before the job exists, so that its end always finds whom to tell. After it
+        was created the stop flag is read again: a stop in between ends the job that it could not yet see.
+
+        Raises:
+            QuotaInUse: every instance that the account may use is taken; the state machine tries again later.
+        """
+        trainer, runs = self.trainer, self.trainer.runs
+        name = f"{run_id}-{attempt + redrives}"
+        runs.update(run_id, task_token=task_token, job_name=name, attempt=attempt, redrives=redrives, status="Training",
+                    ended_at=None)
+        run = runs.get(run_id)
+        job = trainer.describe(name)
+        if job is None:
+            end = self._create(run, name, attempt)
+            if end:
+                return trainer.answer(run, end, name)
+            if stop_wanted(runs.get(run_id), redrives):
+                trainer.stop(name)
+                return "stopped at once"
+            return "started"
+        if job["TrainingJobStatus"] in jobs.ENDED:
+            return trainer.report(run, job)
+        return "adopted"
+
+    def _create(self, run: dict[str, Any], name: str, attempt: int) -> JobEnd | None:
+        settings = TrainingSettings.model_validate(run["settings"])
+        rungs = jobs.ladder(settings)
+        rung = rungs[min(attempt, len(rungs)) - 1]
+        if stop_wanted(run, int(run["redrives"])):
+            return JobEnd(error="StoppedByUser", cause="the run was stopped before its training job was created")
+        request = jobs.training_job_request(
+            name=name, run=run, rung=rung, places=self.places, code_prefix=self._upload_code(),
+            weights_uri=self._weights(run, settings), stack_max_cost_usd=self.stack_max_cost_usd)
+        try:
+            self.trainer.sagemaker.create_training_job(**request)
+        except ClientError as error:
+            code, text = error.response["Error"]["Code"], error.response["Error"]["Message"]
+            if code == "ResourceInUse":
+                return None
+            if code != "ResourceLimitExceeded":
+                raise
+            end = jobs.quota_end(text, rung, more_rungs=attempt < len(rungs))
+            if end is None:
+                raise QuotaInUse(text) from error
+            return end
+        created = datetime.fromtimestamp(self.clock(), UTC).isoformat()
+        entry = {"name": name, "instance_type": rung.instance_type, "spot": rung.spot, "status": "InProgress",
+                 "seconds_trained": 0, "seconds_billed": 0, "interruptions": 0, "created_at": created}
+        self.trainer.runs.update(run["run_id"], jobs=[*run.get("jobs", []), entry])
+        self._announce(run, settings, rungs, name)
+        return None
+
+    def _announce(self, run: dict[str, Any], settings: TrainingSettings, rungs: list[jobs.Rung], name: str) -> None:
+        """Send `Started`, once a run."""
+        if not self.trainer.runs.mark_once(run["run_id"], "announced"):
+            return
+        cap = min(settings.max_cost_usd, self.stack_max_cost_usd)
+        hours = runtime_cap_seconds(list(settings.instance_types), settings.max_runtime_hours, cap) / 3600
+        region = str(run["execution_arn"]).split(":")[3]
+        names = ", ".join(f"{rung.instance_type} {'spot' if rung.spot else 'on demand'}" for rung in rungs)
+        publish(self.sns, self.topic_arn, messages.started(
+            run, cap_usd=cap, cap_hours=hours, price_date=PRICE_DATE, rungs=names,
+            job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}"))
+
+    def _upload_code(self) -> str:
+        """Put the training entry below `code/<digest>/`, once a version; answer that prefix."""
+        entry = {item.name: item.read_bytes() for item in files("training_entry").iterdir()
+                 if item.is_file() and item.name.rsplit(".", 1)[-1] in ("py", "sh", "txt")}
+        digest = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in sorted(entry.items())))
+        prefix = f"code/{digest.hexdigest()[:16]}/"
+        if self._exists(f"{prefix}entry.sh"):
+            return prefix
+        for name in sorted(entry, key=lambda name: name == "entry.sh"):
+            self.s3.put_object(Bucket=self.places.artifact_bucket, Key=prefix + name, Body=entry[name])
+        return prefix
+
+    def _weights(self, run: Mapping[str, Any], settings: TrainingSettings) -> str | None:
+        """Where the job finds its first weights in S3; None when it builds them or has to fetch them itself."""
+        bucket = self.places.artifact_bucket
+        if settings.model == "best":
+            best = self.s3.get_object(Bucket=bucket, Key=f"models/{run['slug']}/best.json")["Body"].read()
+            return str(json.loads(best)["model_uri"])
+        if settings.model.startswith("s3://"):
+            return settings.model
+        key = f"weights/{settings.model}"
+        return f"s3://{bucket}/{key}" if settings.model.endswith(".pt") and self._exists(key) else None
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self.s3.head_object(Bucket=self.places.artifact_bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+                return False
+            raise
+        return True
+
+
+def stop_wanted(run: Mapping[str, Any], redrives: int) -> bool:
+    """Whether the run was stopped in this life; a redrive begins a new one."""
+    flag = run.get("stop_requested")
+    return flag is not None and int(flag) >= redrives
