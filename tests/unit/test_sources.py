@@ -21,7 +21,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="b")
+        client.create_bucket(Bucket="data")
         yield client
 
 
@@ -36,8 +36,8 @@ def archive(files: dict[str, str | bytes], **external: int) -> bytes:
 
 
 def put(s3: Any, body: bytes) -> ArchiveSource:
-    s3.put_object(Bucket="b", Key="datasets/rooms.zip", Body=body)
-    return ArchiveSource(s3, "b", "datasets/rooms.zip")
+    s3.put_object(Bucket="data", Key="datasets/rooms.zip", Body=body)
+    return ArchiveSource(s3, "data", "datasets/rooms.zip")
 
 
 def code_of(s3: Any, body: bytes) -> str:
@@ -91,8 +91,8 @@ def test_what_is_no_zip_a_link_or_a_duplicate_is_refused(s3: Any) -> None:
 
 def test_a_folder_lists_what_lies_below_it_and_when_the_last_came(s3: Any) -> None:
     for key in ("data.yaml", "images/1.jpg", ".DS_Store", "sub/"):
-        s3.put_object(Bucket="b", Key=f"datasets/My rooms + más/{key}", Body=b"x")
-    source = FolderSource(s3, "b", "datasets/My rooms + más/")
+        s3.put_object(Bucket="data", Key=f"datasets/My rooms + más/{key}", Body=b"x")
+    source = FolderSource(s3, "data", "datasets/My rooms + más/")
     assert sorted(source.files) == ["data.yaml", "images/1.jpg"]
     assert source.read("data.yaml") == b"x"
     assert source.newest.year >= 2024
