@@ -1,0 +1,170 @@
+"""From a drop to a model in the inbox, with the shipped state machine, functions and policies."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.stack import POLYGON, YAML, Stack, dataset_files, eventually, zipped
+
+
+def test_a_zip_gives_one_execution_one_job_one_message_and_a_record_that_agrees_with_sagemaker(stack: Stack) -> None:
+    stack.drop_zip("plain")
+    execution = stack.ended("plain")
+    assert execution["status"] == "SUCCEEDED", execution
+    run_id = execution["name"]
+    message = stack.message("plain", "Completed")
+    assert message["run_id"] == run_id
+    stack.message("plain", "Started")
+    (job,) = stack.jobs(run_id)
+    assert job["TrainingJobName"] == f"{run_id}-1"
+    run = stack.run(run_id)
+    assert run["status"] == "Completed"
+    assert run["training_seconds"] == job["TrainingTimeInSeconds"]
+    assert run["billable_seconds"] == job["BillableTimeInSeconds"]
+    assert run["jobs"][0]["instance_type"] == job["ResourceConfig"]["InstanceType"] == "ml.g4dn.xlarge"
+    found = {key.rsplit("/", 1)[-1] for key in stack.artifacts(f"models/plain/{run_id}/")}
+    assert {"best.pt", "best.onnx", "metrics.json", "results.csv", "args.yaml", "report.html"} <= found
+    assert stack.artifacts("models/plain/best.json")
+    for word in ("mAP50", "mAP50-95", "epochs", "Paid $", "saved", "best.pt", "report.html", "aws s3 cp"):
+        assert word in message["body"], word
+
+
+def test_a_dataset_without_settings_trains_with_the_defaults(stack: Stack) -> None:
+    stack.drop_zip("defaults", dataset_files(settings=None, marker="defaults"))
+    run = stack.run(stack.ended("defaults")["name"])
+    assert run["settings"]["model"] == "yolov8n-seg.pt"
+    assert int(run["settings"]["epochs"]) == 50
+    assert run["status"] == "Completed"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["data.yaml-first", "data.yaml-last"])
+def test_a_folder_in_any_order_with_a_pause_gives_one_run(stack: Stack, first: bool) -> None:
+    name = f"My rooms + más {first}"
+    files = dataset_files(marker=name, settings=None)
+    order = sorted(files, key=lambda key: (key != "data.yaml") if first else (key == "data.yaml"))
+    for index, key in enumerate(order):
+        stack.put(f"datasets/{name}/{key}", files[key])
+        if index == len(order) // 2:
+            time.sleep(4)
+    execution = stack.ended(name)
+    assert execution["status"] == "SUCCEEDED"
+    assert len(stack.jobs(execution["name"])) == 1
+    message = stack.message(name, "Completed")
+    assert message["dataset"] == name
+    run = stack.run(execution["name"])
+    assert run["dataset"] == name
+
+
+def test_both_yaml_files_of_an_upload_start_one_run(stack: Stack) -> None:
+    files = dataset_files(marker="both")
+    for key in sorted(files, key=lambda key: key.endswith(".yaml")):
+        stack.put(f"datasets/both/{key}", files[key])
+    execution = stack.ended("both")
+    assert execution["status"] == "SUCCEEDED"
+    stack.message("both", "Completed")
+    assert len(stack.executions("both")) == 1
+    assert int(stack.run(execution["name"])["settings"]["epochs"]) == 3
+
+
+def without(*names: str) -> dict[str, bytes]:
+    return {name: body for name, body in dataset_files(marker="bad").items() if name not in names}
+
+
+@pytest.mark.parametrize(("name", "body", "named"), [
+    ("no-val", zipped({**without(), "data.yaml": b"train: images/train\nnames: [room]\n"}), ["`val:`", "data.yaml"]),
+    ("empty-val", zipped({**without(), "data.yaml": YAML.replace("images/val", "images/valid").encode()}),
+     ["images/valid", "no image lies there"]),
+    ("orphan", zipped(without("images/train/1.png")), ["labels/train/1.txt", "upload the missing image"]),
+    ("unknown-key", zipped({**without(), "training.yaml": b"epoch: 3"}), ["'epoch'", "did you mean 'epochs'"]),
+    ("no-zip", b"this is no zip", ["not a readable zip", "pack the dataset again"]),
+    ("boxes", zipped({**without(), **{f"labels/train/{n}.txt": b"0 .5 .5 .1 .1" for n in range(4)}}),
+     ["boxes", "yolov8n.pt"]),
+])
+def test_a_dataset_that_cannot_train_is_rejected_before_any_job(stack: Stack, name: str, body: bytes,
+                                                                named: list[str]) -> None:
+    stack.put(f"datasets/{name}.zip", body)
+    execution = stack.ended(name)
+    assert (execution["status"], execution["error"]) == ("FAILED", "DatasetRejected")
+    message = stack.message(name, "Rejected")
+    for word in named:
+        assert word in message["body"], message["body"]
+    assert stack.jobs(execution["name"]) == []
+    verdict = json.loads(stack.s3.get_object(Bucket=stack.artifact_bucket, Key=f"verdicts/{execution['name']}.json")[
+        "Body"].read())
+    assert verdict["ok"] is False
+    assert verdict["errors"]
+    assert named[0].strip("`':") in execution["cause"]
+
+
+def test_an_upload_that_never_becomes_complete_is_rejected_after_the_window(stack: Stack) -> None:
+    stack.put("datasets/half/data.yaml", YAML.encode())
+    stack.put("datasets/half/labels/train/1.txt", POLYGON.encode())
+    execution = stack.ended("half", within=60)
+    assert execution["error"] == "DatasetRejected"
+    assert execution["cause"].startswith("incomplete: ")
+    assert "did not become complete" in stack.message("half", "Rejected")["body"]
+
+
+@pytest.mark.parametrize(("key", "right"), [
+    ("datasets/a/b/data.yaml", "datasets/a/data.yaml"), ("x.zip", "datasets/x.zip"),
+    ("datasets/a/images.zip", "datasets/images.zip")])
+def test_a_misplaced_drop_gets_one_message_and_no_execution(stack: Stack, key: str, right: str) -> None:
+    stack.put(key, b"content")
+    name = right.removeprefix("datasets/").removesuffix(".zip").removesuffix("/data.yaml")
+    assert right in stack.message(name, "Rejected")["body"]
+    listed = stack.sfn.list_executions(stateMachineArn=stack.machine)["executions"]
+    assert not [item for item in listed if key in stack.sfn.describe_execution(
+        executionArn=item["executionArn"])["input"]]
+
+
+def test_the_same_data_with_the_same_settings_is_not_trained_twice_unless_forced(stack: Stack) -> None:
+    stack.drop_zip("twice")
+    first = stack.ended("twice")
+    stack.message("twice", "Completed")
+    time.sleep(1)
+    stack.drop_zip("twice")
+    message = stack.message("twice", "Unchanged")
+    assert first["name"] in message["body"]
+    assert message["run_id"] != first["name"]
+    time.sleep(1)
+    stack.drop_zip("twice", {**dataset_files(marker="twice"), "training.yaml": b"epochs: 3\nimgsz: 64\nbatch: 2\n"
+                             b"force: true\n"})
+
+    def second() -> bool:
+        return sum(message["outcome"] == "Completed" for message in stack.messages("twice")) == 2
+
+    eventually(second, within=30, what="the second Completed")
+
+
+def test_a_run_can_be_started_anew_from_the_console_with_the_same_input(stack: Stack) -> None:
+    stack.put("datasets/anew.zip", b"no zip")
+    rejected = stack.ended("anew")
+    stack.s3.put_object(Bucket=stack.dataset_bucket, Key="datasets/anew.zip.tmp", Body=b"")
+    stack.drop_zip("anew")
+    eventually(lambda: len(stack.executions("anew")) == 2, within=20, what="the second execution")
+    started = stack.sfn.start_execution(stateMachineArn=stack.machine, input=rejected["input"])
+
+    def ended() -> dict[str, Any] | None:
+        described: dict[str, Any] = stack.sfn.describe_execution(executionArn=started["executionArn"])
+        return described if described["status"] != "RUNNING" else None
+
+    by_hand = eventually(ended, within=40, what="the execution by hand")
+    assert by_hand["status"] == "SUCCEEDED"
+    assert json.loads(by_hand["output"])["run_id"].startswith("anew-")
+
+
+def test_execution_names_are_legible_and_state_data_stays_small(stack: Stack) -> None:
+    stack.drop_zip("legible")
+    execution = stack.ended("legible")
+    slug, moment, digest = execution["name"].split("-")
+    assert slug == "legible"
+    assert len(moment) == 15
+    assert len(digest) == 8
+    for event in stack.history(execution["executionArn"]):
+        for details in event.values():
+            if isinstance(details, dict):
+                assert len(json.dumps(details)) < 12_000
