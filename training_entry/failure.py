@@ -1,0 +1,82 @@
+"""Why a training failed: one line that says what is wrong and what to do, in the file that SageMaker reports."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training_entry import durable
+
+STOPPED = 143
+"""Exit code after SIGTERM, as of any process that SIGTERM ended: never taken for success."""
+
+_REASON_LIMIT = 1000  # characters; SageMaker reports 1,024
+_GPU_MEMORY = re.compile(r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|MPS backend out of memory", re.IGNORECASE)
+_HOST_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|bus error|shared memory", re.IGNORECASE)
+
+
+class TrainingError(Exception):
+    """The training cannot go on; the message names the cause and the cure."""
+
+    exit_code = 1
+
+
+class BadJob(TrainingError):
+    """job.json is missing or does not say what to train."""
+
+    exit_code = 10
+
+
+class BadDataset(TrainingError):
+    """The dataset cannot be unpacked, is not the one that was checked, or has nothing to learn from."""
+
+    exit_code = 11
+
+
+class BadWeights(TrainingError):
+    """The model to start from cannot be had or does not fit."""
+
+    exit_code = 12
+
+
+class GpuMissing(TrainingError):
+    """A GPU is paid for and torch cannot use it."""
+
+    exit_code = 13
+
+
+class OutOfMemory(TrainingError):
+    """The instance has too little memory for these settings."""
+
+    exit_code = 15
+
+
+def explain(error: Exception, arguments: Mapping[str, Any]) -> TrainingError:
+    """The error as one that names its cure; an unforeseen one keeps its own words."""
+    text = " ".join(str(error).split())
+    size = f"batch {arguments.get('batch', '?')} and imgsz {arguments.get('imgsz', '?')}"
+    if isinstance(error, TrainingError):
+        return error
+    if _GPU_MEMORY.search(text):
+        return OutOfMemory(f"The GPU ran out of memory with {size}; set a smaller batch or imgsz in training.yaml, "
+                           "or an instance type with more GPU memory.")
+    if isinstance(error, MemoryError) or _HOST_MEMORY.search(text):
+        return OutOfMemory(f"The instance ran out of memory with {size}; set a smaller batch, fewer workers or `cache: "
+                           "false` under train in training.yaml, or a larger instance type.")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return TrainingError("The job's volume is full; drop a smaller dataset, or set `cache: false` under train in "
+                             "training.yaml.")
+    found = re.search(r"Dataset '.*' error ❌ (?P<what>.*)", text)
+    if found or "labels found" in text or "No valid images" in text or "No images found" in text:
+        what = found["what"] if found else text
+        return BadDataset(f"The dataset cannot be trained on: {what[:600]} Check it with `traindrop check`, correct it "
+                          "and drop it again.")
+    return TrainingError(f"The training failed with {type(error).__name__}: {text[:700]}; the job's log has the rest.")
+
+
+def report(error: TrainingError, place: Path) -> None:
+    """Write the reason where SageMaker looks for it."""
+    durable.write(place, str(error)[:_REASON_LIMIT])

@@ -1,0 +1,93 @@
+"""The model folder: what of it is current after every epoch, and what the end of the training adds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from training_entry import durable, samples
+from training_entry.checkpoints import History
+from training_entry.dataset import Dataset
+from training_entry.job import Job, Paths
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is, and how it came there."""
+
+    task: str
+    names: Mapping[int, str]
+    epochs_requested: int
+    history: History
+    epochs_trained: int = 0
+    stopped_early: bool = False
+
+    def after(self, epoch: int, *, finished: bool) -> Progress:
+        """Progress when so many epochs are done, finished if no more follow."""
+        return replace(self, epochs_trained=epoch, stopped_early=finished and epoch < self.epochs_requested)
+
+    def document(self, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+        """The metrics.json of this moment."""
+        return {
+            "task": self.task, "names": list(self.names.values()), "epochs_trained": self.epochs_trained,
+            "epochs_requested": self.epochs_requested, **evaluation, "host_starts": self.history.host_starts,
+            "resumed_from_epochs": list(self.history.resumed_from_epochs), "stopped_early": self.stopped_early,
+            "ultralytics": metadata.version("ultralytics"), "torch": metadata.version("torch")}
+
+
+def best_so_far(paths: Paths, progress: Progress) -> None:
+    """Bring best.pt, metrics.json, results.csv and args.yaml of the model folder up to date."""
+    durable.copy(paths.best, paths.model / "best.pt")
+    for name in ("results.csv", "args.yaml"):
+        if (paths.run / name).is_file():
+            durable.copy(paths.run / name, paths.model / name)
+    durable.write_json(paths.model / "metrics.json", progress.document(read(paths.best_metrics)))
+
+
+def read(place: Path) -> dict[str, Any]:
+    """A JSON document of ours."""
+    return dict(json.loads(place.read_text()))
+
+
+def package(job: Job, paths: Paths, dataset: Dataset, progress: Progress, device: str) -> None:
+    """Complete the model folder: the model so far, the plots, sample predictions, best.onnx."""
+    best_so_far(paths, progress)
+    for plot in sorted([*paths.run.glob("*.png"), *paths.run.glob("*.jpg")]):
+        durable.copy(plot, paths.model / plot.name)
+    model = _load(paths)
+    samples.draw(model, dataset, job, paths.model / "samples", device)
+    durable.copy(export_onnx(paths, int(job.arguments.get("imgsz", 640))), paths.model / "best.onnx")
+
+
+def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
+    """Evaluate the best model on the validation split, as the end of a training does."""
+    from training_entry import metrics
+
+    found = _load(paths).val(
+        data=str(dataset.description), imgsz=job.arguments.get("imgsz", 640), batch=job.arguments.get("batch", 16),
+        device=device.split(",")[0], workers=0, plots=bool(job.arguments.get("plots", True)), verbose=False,
+        save_dir=str(paths.run))
+    durable.write_json(paths.best_metrics, {"best_epoch": read(paths.best_metrics)["best_epoch"],
+                                            **metrics.evaluation(found, len(dataset.images["val"]))})
+
+
+def export_onnx(paths: Paths, imgsz: int) -> Path:
+    """Export the best model for one image of imgsz x imgsz pixels, fp32, on the processor."""
+    folder = paths.work / "export"
+    shutil.rmtree(folder, ignore_errors=True)
+    durable.copy(paths.best, folder / "best.pt")
+    from ultralytics import YOLO
+
+    return Path(YOLO(str(folder / "best.pt")).export(format="onnx", imgsz=imgsz, device="cpu", simplify=True,
+                                                     verbose=False))
+
+
+def _load(paths: Paths) -> Any:
+    from ultralytics import YOLO
+
+    return YOLO(str(paths.best))
