@@ -28,7 +28,7 @@ names:
 # Settings that learn these plans from nothing on two processor cores in about a minute.
 TRAINING_YAML = """\
 model: yolov8n-seg.yaml
-epochs: 7
+epochs: 8
 imgsz: 160
 batch: 4
 patience: 0

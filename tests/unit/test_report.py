@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from traindrop import charts
+from traindrop.report import render_report
+
+JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
+COLUMNS = (
+    "epoch,time,train/box_loss,train/seg_loss,train/cls_loss,metrics/mAP50(B),metrics/mAP50-95(B),"
+    "metrics/mAP50(M),metrics/mAP50-95(M),val/box_loss,val/seg_loss,val/cls_loss"
+)
+HOSTILE = "</title><script>alert(1)</script>\"' onload=x {{ 7*7 }} &amp; <img src=x>"
+
+
+def run(**changes: Any) -> dict[str, Any]:
+    record = {
+        "run_id": "rooms-20261124t010203-0a1b2c3d",
+        "dataset": "rooms",
+        "slug": "rooms",
+        "ended": "completed",
+        "created_at": "2026-11-24T01:02:03+00:00",
+        "ended_at": "2026-11-24T02:02:03+00:00",
+        "settings": {
+            "model": "yolov8n-seg.pt",
+            "epochs": 8,
+            "imgsz": 640,
+            "spot": True,
+            "expect": None,
+            "instance_types": ["ml.g4dn.xlarge", "ml.g5.xlarge"],
+            "train": {"lr0": 0.002, "amp": False},
+        },
+        "training_seconds": 3600,
+        "billable_seconds": 1200,
+        "interruptions": 1,
+        "cost_usd": 0.2455,
+        "saved_usd": 0.4909,
+        "model_uri": "s3://artifacts/models/rooms/r/best.pt",
+        "receipt": {
+            "instance_type": "ml.g4dn.xlarge",
+            "spot": True,
+            "seconds_trained": 3600,
+            "seconds_billed": 1200,
+            "price_per_hour": 0.7364,
+            "price_date": "2026-11-01",
+            "cost_usd": 0.2455,
+            "saved_usd": 0.4909,
+        },
+    }
+    return {**record, **changes}
+
+
+def metrics(**changes: Any) -> dict[str, Any]:
+    found = {
+        "task": "segment",
+        "names": {"0": "room"},
+        "epochs_trained": 8,
+        "epochs_requested": 8,
+        "best_epoch": 7,
+        "map50_mask": 0.9461,
+        "map50_95_mask": 0.8123,
+        "map50_box": 0.95,
+        "map50_95_box": 0.84,
+        "precision_mask": 0.91,
+        "recall_mask": 0.88,
+        "validation_images": 25,
+        "validation_instances": 118,
+        "classes": {"room": {"map50_mask": 0.9461, "map50_95_mask": 0.8123, "instances": 118}},
+        "resumed_from_epochs": [2],
+        "ultralytics": "8.4.190",
+        "torch": "2.9.0",
+    }
+    return {**found, **changes}
+
+
+def results(epochs: int = 8) -> str:
+    rows = [
+        f"{n},1,{4 / n},{3 / n},{2 / n},{n / (epochs + 1)},{n / (epochs + 2)},{n / (epochs + 1)},"
+        f"{n / (epochs + 2)},{4.1 / n},{3.1 / n},{2.1 / n}"
+        for n in range(1, epochs + 1)
+    ]
+    return "\n".join([COLUMNS, *rows]) + "\n"
+
+
+JOBS = [
+    {
+        "name": "rooms-20261124t010203-0a1b2c3d-1",
+        "instance_type": "ml.g4dn.xlarge",
+        "spot": True,
+        "status": "Completed",
+        "seconds_trained": 3600,
+        "seconds_billed": 1200,
+        "interruptions": 1,
+        "started_at": "2026-11-24T01:05:00+00:00",
+        "ended_at": "2026-11-24T02:00:00+00:00",
+    }
+]
+
+
+def report(**changes: Any) -> str:
+    given: dict[str, Any] = {
+        "run": run(),
+        "metrics": metrics(),
+        "results_csv": results(),
+        "samples": [("plan-1.jpg", JPEG)],
+        "job_timeline": JOBS,
+    }
+    return render_report(**{**given, **changes})
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags with attributes, and text outside style."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def named(self, *names: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+def test_the_verdict_stands_first_in_one_line() -> None:
+    page = Page(report())
+    assert "Mask mAP50 0.946 after 8 epochs, for $0.25." in page.text
+    assert page.text.index("0.946") < page.text.index("How it learned")
+
+
+def test_it_needs_no_network_no_script_and_no_other_file() -> None:
+    html = report()
+    page = Page(html)
+    assert not page.named("script", "link", "iframe", "object", "base", "form")
+    assert all(str(image["src"]).startswith("data:image/") for image in page.named("img"))
+    assert not re.search(r"url\(|@import|https?://", html)
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
+    policy = next(meta["content"] for meta in page.named("meta") if meta.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    "place", ["dataset", "class", "sample", "run_id", "setting", "job", "receipt", "version", "model_uri", "created_at"]
+)
+def test_hostile_names_stay_text(place: str) -> None:
+    places: dict[str, dict[str, Any]] = {
+        "dataset": {"run": run(dataset=HOSTILE)},
+        "run_id": {"run": run(run_id=HOSTILE)},
+        "class": {"metrics": metrics(classes={HOSTILE: {"map50_mask": 0.5, "map50_95_mask": 0.4, "instances": 2}})},
+        "sample": {"samples": [(HOSTILE + ".jpg", JPEG)]},
+        "setting": {"run": run(settings={HOSTILE: HOSTILE, "train": {HOSTILE: HOSTILE}})},
+        "job": {"job_timeline": [dict.fromkeys(("name", "instance_type", "status", "started_at"), HOSTILE)]},
+        "receipt": {"run": run(receipt={"instance_type": HOSTILE, "price_per_hour": 1, "price_date": HOSTILE})},
+        "version": {"metrics": metrics(ultralytics=HOSTILE)},
+        "model_uri": {"run": run(model_uri=HOSTILE)},
+        "created_at": {"run": run(created_at=HOSTILE)},
+    }
+    ordinary, page = Page(report()), Page(report(**places[place]))
+    assert not page.named("script")
+    assert len(page.named("img")) == len(ordinary.named("img"))
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on")]
+    assert " ".join(HOSTILE.split()) in page.text
+
+
+def test_hostile_figures_in_the_csv_are_left_out() -> None:
+    text = COLUMNS + "\n1,1,nan,inf,<script>,1e999,0.1,0.2,0.1,1,1,1\n<b>,1,1\n2,1,1,1,1,1,1,0.5,0.4,1,1,1,9,9,9\n"
+    page = Page(report(results_csv=text))
+    assert not page.named("script", "b") or all(not a for a in page.named("b"))
+    assert "nan" not in page.text
+
+
+def test_curves_mark_where_an_interrupted_job_went_on() -> None:
+    page = Page(report(metrics=metrics(resumed_from_epochs=[2, 5])))
+    assert "training went on from its last checkpoint, after epoch 2 and 5." in page.text
+    assert len([a for a in page.named("path") if a.get("class") == "resume"]) == 2 * 4
+
+
+def test_a_run_without_interruptions_speaks_of_none() -> None:
+    page = Page(report(metrics=metrics(resumed_from_epochs=[])))
+    assert "marks an interruption" not in page.text
+    assert not [a for a in page.named("path") if a.get("class") == "resume"]
+
+
+def test_the_receipt_says_what_was_paid_saved_and_at_which_price() -> None:
+    text = Page(report()).text
+    for expected in (
+        "ml.g4dn.xlarge, managed spot",
+        "1 h 00 min (3600 s)",
+        "20 min 00 s (1200 s)",
+        "$0.7364 an hour on demand, as of 2026-11-01",
+        "$0.2455",
+        "$0.4909 (67%)",
+    ):
+        assert expected in text
+
+
+def test_settings_are_shown_as_a_user_writes_them() -> None:
+    text = Page(report()).text
+    assert "instance_types ml.g4dn.xlarge, ml.g5.xlarge" in text
+    assert "spot true" in text
+    assert "train.amp false" in text
+    assert "expect" not in text
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (None, "first model, and so its best"),
+        (0.7, "new best: mAP50-95 0.812 against 0.700"),
+        (0.9, "best stays an earlier model: mAP50-95 0.900 against 0.812"),
+    ],
+)
+def test_it_compares_with_the_best_before(before: float | None, words: str) -> None:
+    assert words in Page(report(run=run(previous_score=before))).text
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"), [("stopped", "The job was stopped"), ("runtime_exceeded", "The time or cost cap ended the job")]
+)
+def test_it_says_why_a_run_ended_early(ended: str, words: str) -> None:
+    assert words in Page(report(run=run(ended=ended), metrics=metrics(epochs_trained=3))).text
+
+
+def test_a_stopped_job_without_metrics_still_has_a_report() -> None:
+    page = Page(render_report({"run_id": "r", "dataset": "rooms"}, {}, "", [], []))
+    assert "A model, but no metrics: the job ended before it was evaluated." in page.text
+    assert not page.named("table", "img")
+
+
+def test_a_detection_run_speaks_of_boxes() -> None:
+    found = metrics(classes={"car": {"map50_box": 0.7, "map50_95_box": 0.5, "instances": 3}})
+    found = {key: value for key, value in found.items() if not key.endswith("_mask")}
+    text = Page(report(metrics=found)).text
+    assert "Box mAP50 0.950 after 8 epochs" in text
+    assert "result.boxes.xyxy" in text
+    assert "mask" not in text.lower().replace("mask loss", "")
+
+
+def test_pictures_beyond_the_budget_are_left_out_and_said_so() -> None:
+    html = report(samples=[(f"{n}.jpg", b"\xff\xd8\xff" + bytes(900_000)) for n in range(8)])
+    assert len(html) < 5_000_000
+    assert "5 more would not fit" in Page(html).text
+
+
+def test_ten_thousand_epochs_and_a_thousand_classes_fit() -> None:
+    classes = {f"class {n}": {"map50_mask": 0.5, "map50_95_mask": 0.3, "instances": n} for n in range(1000)}
+    html = report(results_csv=results(10_000), metrics=metrics(classes=classes))
+    assert len(html) < 500_000
+    assert "and 800 more in metrics.json" in Page(html).text
+
+
+def test_what_is_no_picture_is_not_shown() -> None:
+    assert not Page(report(samples=[("x.jpg", b"<svg onload=alert(1)>")])).named("img")
+
+
+def test_it_is_accessible() -> None:
+    html = report()
+    page = Page(html)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(following <= level + 1 for level, following in pairwise(levels))
+    assert page.named("html")[0]["lang"] == "en"
+    assert all(image["alt"] for image in page.named("img"))
+    charts_ = [svg for svg in page.named("svg") if svg.get("role") == "img"]
+    identifiers = [a["id"] for _, a in page.tags if a.get("id")]
+    assert len(identifiers) == len(set(identifiers))
+    assert len(charts_) == 4
+    assert {svg["aria-labelledby"] for svg in charts_} <= set(identifiers)
+    assert all(svg.get("aria-hidden") for svg in page.named("svg") if svg not in charts_)
+    assert all(cell["scope"] for cell in page.named("th"))
+    assert "prefers-color-scheme: dark" in html
+    assert 'name="viewport"' in html
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(scheme: str) -> None:
+    blocks = re.findall(r":root \{([^}]+)\}", report())
+    colours = dict(re.findall(r"--(\w+): (#\w+)", blocks[0 if scheme == "light" else 1]))
+    for ink in ("ink", "soft", "first", "second", "mark", "good"):
+        for ground in ("page", "card"):
+            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(c * 2 for c in colour[1:])
+        shares = (int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4))
+        linear = [s / 12.92 if s <= 0.04045 else math.pow((s + 0.055) / 1.055, 2.4) for s in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_charts_are_well_formed_and_stay_inside_their_frame() -> None:
+    drawings = re.findall(r"<svg class=\"chart\".*?</svg>", report(), re.DOTALL)
+    assert len(drawings) == 4
+    for drawing in drawings:
+        root = ElementTree.fromstring(drawing)
+        for line in root.iter("polyline"):
+            for point in line.attrib["points"].split():
+                x, y = map(float, point.split(","))
+                assert 0 <= x <= charts.WIDTH
+                assert 0 <= y <= charts.HEIGHT
+
+
+@pytest.mark.parametrize(
+    "points", [[(1, 0.0)], [(3, 5.0)], [(1, -2.0), (2, 3.0)], [(1, 0.0), (2, 0.0)], [(5, 1e8), (900, 1e-8)]]
+)
+def test_any_figures_make_a_chart(points: list[tuple[int, float]]) -> None:
+    drawn = charts.chart("Loss", {"training": points}, resumed=[0, 1, 7, 5000])
+    assert drawn is not None
+    assert 2 <= len(drawn.across) <= 8
+    assert 1 <= len(drawn.along) <= 11
+    assert len({tick.label for tick in drawn.along}) == len(drawn.along)
+    assert all(drawn.top <= tick.at <= drawn.bottom for tick in drawn.across)
+
+
+def test_no_points_make_no_chart() -> None:
+    assert charts.chart("Loss", {"training": [], "validation": []}) is None
+
+
+def test_rendering_needs_only_jinja_and_the_standard_library() -> None:
+    program = (
+        "import sys, traindrop.report\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules if getattr(sys.modules[m], '__file__', None) "
+        "and 'site-packages' in (sys.modules[m].__file__ or '')}))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert set(re.findall(r"'(\w+)'", answer.stdout)) <= {"jinja2", "markupsafe"}

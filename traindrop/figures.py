@@ -1,0 +1,45 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+
+def share(value: Any) -> str:
+    """A share, such as mAP, with three digits."""
+    return f"{float(value):.3f}"
+
+
+def count(value: Any) -> int:
+    """A whole number; nothing counts as 0."""
+    return int(value or 0)
+
+
+def dollars(value: Any) -> str:
+    """Dollars and cents."""
+    amount = float(value)
+    return "less than $0.01" if 0 < amount < 0.005 else f"${amount:.2f}"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as hours and minutes, minutes and seconds, or seconds."""
+    minutes, rest = divmod(round(float(seconds or 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def moment(value: Any) -> str:
+    """An ISO time to the minute, in UTC; what is not one stays as it is."""
+    if not value:
+        return ""
+    try:
+        when = datetime.fromisoformat(str(value))
+    except ValueError:
+        return str(value)
+    return (when.astimezone(UTC) if when.tzinfo else when).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def setting(value: Any) -> str:
+    """A value of training.yaml as YAML spells it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,1 @@
+"""Templates of what Traindrop writes for people."""
