@@ -60,7 +60,8 @@ class Stack:
         self._messages: list[dict[str, Any]] = []
         self._sqs = cloud.client("sqs")
         self._queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])[
+            "Attributes"]["QueueArn"]
         topic = outputs["NotificationTopicArn"]
         self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": json.dumps({
             "Version": "2012-10-17", "Statement": [{

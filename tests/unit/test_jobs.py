@@ -74,8 +74,8 @@ def test_each_end_has_its_class_and_stopped_is_never_success(ended: dict[str, An
 
 
 def test_a_quota_of_zero_is_named_and_one_in_use_is_waited_for() -> None:
-    text = ("The account-level service limit 'ml.g4dn.xlarge for spot training job usage' is {} Instances, with current "
-            "utilization of {} Instances and a request delta of 1 Instances.")
+    text = ("The account-level service limit 'ml.g4dn.xlarge for spot training job usage' is {} Instances, with "
+            "current utilization of {} Instances and a request delta of 1 Instances.")
     end = quota_end(text.format(0, 0), Rung("ml.g4dn.xlarge", True), more_rungs=False)
     assert end is not None
     assert end.error == "QuotaExhausted"
