@@ -20,6 +20,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.core.router import extract_access_key_id
 from ministack.services import iam, sts
 
+from local_cloud import hooks
 from local_cloud.sagemaker.errors import ApiError, ValidationError
 
 SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
@@ -34,6 +35,13 @@ _CLIENT_CONFIG = Config(
 # One session, so that each service's model is parsed once; making clients from it is not safe across threads.
 _SESSION: Any = boto3.session.Session()
 _SESSION_LOCK = threading.Lock()
+
+
+def require_hooks() -> None:
+    """Raise HookMissing unless MiniStack has what this module uses of it."""
+    hooks.require(iam_evaluator, "enforce", "AuthError", "EvalContext", "fnmatch_iam", "_conditions_met")
+    hooks.require(iam, "_roles")
+    hooks.require(sts, "register_session", "_sessions")
 
 
 def job_arn(name: str) -> str:

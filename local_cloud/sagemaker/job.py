@@ -58,11 +58,16 @@ _IN_EVENT = (
 Publish = Callable[[dict[str, Any]], None]
 
 
+def now_in_milliseconds() -> float:
+    """Epoch seconds, to the millisecond as AWS keeps times."""
+    return round(time.time(), 3)
+
+
 class Job:
     """Safe to use from several threads. `publish` gets the detail of each state-change event, in order."""
 
     def __init__(self, request: dict[str, Any], *, arn: str, publish: Publish):
-        now = time.time()
+        now = now_in_milliseconds()
         self.request = request
         self.arn = arn
         self.tags: dict[str, str] = {tag["Key"]: tag["Value"] for tag in request.get("Tags", [])}
@@ -143,7 +148,7 @@ class Job:
         """Enter a final status; `reason` is the FailureReason of a failed job."""
         with self._order:
             with self._state:
-                now = time.time()
+                now = now_in_milliseconds()
                 if status == "Completed" and self._stop_requested:
                     status = secondary = "Stopped"
                 if reason is not None:
@@ -182,7 +187,7 @@ class Job:
         return detail | {"Tags": dict(self.tags)}
 
     def _enter(self, secondary: str, message: str | None, fields: dict[str, Any], now: float | None = None) -> None:
-        now = time.time() if now is None else now
+        now = now_in_milliseconds() if now is None else now
         transitions = self._fields["SecondaryStatusTransitions"]
         if transitions and "EndTime" not in transitions[-1]:
             transitions[-1]["EndTime"] = now
@@ -195,7 +200,7 @@ class Job:
 
 def _in_milliseconds(value: Any, name: str) -> Any:
     if name in _TIMES:
-        return int(value * 1000)
+        return round(value * 1000)
     if isinstance(value, list) and name == "SecondaryStatusTransitions":
         return [{key: _in_milliseconds(item, key) for key, item in entry.items()} for entry in value]
     return value

@@ -18,7 +18,7 @@ from local_cloud.sagemaker.checkpoints import CheckpointSync
 from local_cloud.sagemaker.container import Container
 from local_cloud.sagemaker.errors import Cancelled, InternalFailure, JobFailure
 from local_cloud.sagemaker.host import Host
-from local_cloud.sagemaker.job import Job
+from local_cloud.sagemaker.job import Job, now_in_milliseconds
 from local_cloud.sagemaker.log_pump import Delivery, LogPump
 from local_cloud.sagemaker.metrics import MetricDefinitions, Observation, finished_epoch
 from local_cloud.sagemaker.reaper import Reaper
@@ -155,7 +155,7 @@ class TrainingRun:
         host = Host(self._job, self._settings, self._reaper)
         self._host_since = time.monotonic()
         try:
-            started: dict[str, Any] = {} if self._host_seconds else {"TrainingStartTime": time.time()}
+            started: dict[str, Any] = {} if self._host_seconds else {"TrainingStartTime": now_in_milliseconds()}
             self._job.advance("Downloading", **started)
             try:
                 return self._train(host, number)
@@ -249,9 +249,9 @@ class TrainingRun:
     def _interrupt(self, container: Container, sync: CheckpointSync | None, progress: _Progress) -> Ending:
         """Take the host away once the epoch's checkpoint is in S3; the entry may end by itself before."""
         due = progress.due or time.time()
-        while sync is not None and time.time() < due + INTERRUPTION_PATIENCE_SECONDS:
-            busy = sync.push()
-            written = sync.newest_change() >= progress.epoch_began()
+        while time.time() < due + INTERRUPTION_PATIENCE_SECONDS:
+            busy = sync is not None and sync.push()
+            written = sync is None or sync.newest_change() >= progress.epoch_began()
             if written and not busy and time.time() >= due + INTERRUPTION_DELAY_SECONDS:
                 break
             if (code := container.exit_code()) is not None:

@@ -37,16 +37,20 @@ def list_jobs(request: dict[str, Any], jobs: Iterable[Job]) -> dict[str, Any]:
 
 
 def _matches(request: dict[str, Any], entry: dict[str, Any]) -> bool:
+    modified = entry["LastModifiedTime"]
     return (
         request.get("NameContains", "").lower() in entry["TrainingJobName"].lower()
         and request.get("StatusEquals", entry["TrainingJobStatus"]) == entry["TrainingJobStatus"]
-        and entry["CreationTime"] >= request.get("CreationTimeAfter", 0)
-        and entry["CreationTime"] <= request.get("CreationTimeBefore", float("inf"))
-        and entry["LastModifiedTime"] >= request.get("LastModifiedTimeAfter", 0)
-        and entry["LastModifiedTime"] <= request.get("LastModifiedTimeBefore", float("inf"))
+        and _within(entry["CreationTime"], request.get("CreationTimeAfter"), request.get("CreationTimeBefore"))
+        and _within(modified, request.get("LastModifiedTimeAfter"), request.get("LastModifiedTimeBefore"))
         and "WarmPoolStatusEquals" not in request
         and "TrainingPlanArnEquals" not in request
     )
+
+
+def _within(moment: float, after: float | None, before: float | None) -> bool:
+    """Whether a time lies between two, both included, to the millisecond."""
+    return (after is None or moment >= round(after, 3)) and (before is None or moment <= round(before, 3))
 
 
 def _token(start: int, filters: dict[str, Any]) -> str:

@@ -119,16 +119,23 @@ class Delivery:
         dimensions = [{"Name": "TrainingJobName", "Value": self._job}]
         return {"MetricName": item.name, "Value": item.value, "Timestamp": item.time, "Dimensions": dimensions}
 
+    def _ensure(self, create: Callable[..., Any], **names: str) -> None:
+        try:
+            create(**names)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "AccessDeniedException" and "logStreamName" not in names:
+                return  # the group may be there already, made by a role that may
+            if code != "ResourceAlreadyExistsException":
+                raise
+
     def _create(self) -> bool:
         """Create group and stream before the first line."""
         if self._open is None:
             self._open = False
-            try:
-                self._logs.create_log_group(logGroupName=LOG_GROUP)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
-                    logger.warning("no log group for %s: %s", self._job, error)
-            self._logs.create_log_stream(logGroupName=LOG_GROUP, logStreamName=self._stream)
+            self._ensure(self._logs.create_log_group, logGroupName=LOG_GROUP)
+            # Two short-lived hosts of a job may have started in one second and share a stream, then.
+            self._ensure(self._logs.create_log_stream, logGroupName=LOG_GROUP, logStreamName=self._stream)
             self._open = True
         return self._open
 

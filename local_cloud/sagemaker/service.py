@@ -21,6 +21,7 @@ from ministack.core import router
 from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 
+from local_cloud import hooks
 from local_cloud.sagemaker import authorisation, inputs, rules, validation
 from local_cloud.sagemaker.authorisation import ExecutionRole
 from local_cloud.sagemaker.errors import ApiError, ValidationError
@@ -258,6 +259,9 @@ def install(*, settings: Settings | None = None, emit: Emit | None = None, fault
         from local_cloud import faults as injected
 
         faults = injected
+    hooks.require(app, "SERVICE_REGISTRY", "SERVICE_HANDLERS", "_loaded_modules", "_lazy_handler", "AUTH")
+    hooks.require(router, "SERVICE_PATTERNS")
+    authorisation.require_hooks()
     _service = TrainingService(settings or Settings.from_environment(), emit=emit, faults=faults)
     atexit.register(_service.close)
     app.SERVICE_REGISTRY["sagemaker"] = {"module": "sagemaker"}

@@ -5,7 +5,7 @@ prints the real entry's lines, keeps a checkpoint every epoch and goes on from i
 model (a few bytes each, with curves that rise). job.json's arguments may hold `{"stub": {"seconds": 5,
 "fail": "CUDA out of memory", "fail_after_epochs": 2}}`; TRAINDROP_STUB_SECONDS sets the seconds of all epochs
 together, TRAINDROP_STUB_HOLD_AFTER_EPOCH makes it wait after that epoch to be killed. SIGTERM ends it after the epoch
-with the best so far, exit code 0.
+with the best so far and exit code 143.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 DEFAULT_SECONDS = 0.2
 HOLD_SECONDS = 30.0
+STOPPED = 143
 _LOSSES = {"box": 1.6, "seg": 2.8, "cls": 1.9, "dfl": 1.2, "sem": 0.6}
 # A 32 x 32 picture of two rooms.
 SAMPLE = base64.b64decode(
@@ -73,7 +74,7 @@ class Stub:
         self.state["finished"] = self.state["epochs"] >= self.epochs
         self._keep()
         self._deliver()
-        return 0
+        return STOPPED if self.stopping else 0
 
     def _restore(self) -> None:
         kept = self.checkpoints / "stub.json"
