@@ -58,7 +58,7 @@ def render_report(
         run: the run's record; `dataset` and `run_id` are needed.
         metrics: metrics.json, or nothing.
         results_csv: ultralytics' results.csv, or nothing.
-        samples: JPEG or PNG pictures of predictions by file name; others are left out.
+        samples: JPEG or PNG pictures by file name, the truth beside the prediction; others are left out.
         job_timeline: the run's training jobs as its record keeps them.
     """
     kind = "mask" if "map50_mask" in metrics else "box"
@@ -243,7 +243,7 @@ def _pictures(samples: Sequence[tuple[str, bytes]]) -> tuple[list[_Picture], int
             continue
         encoded = base64.b64encode(data).decode("ascii")
         size += len(encoded)
-        caption = re.sub(r"\.(jpe?g|png)$", "", name, flags=re.IGNORECASE)
+        caption = re.sub(r"^\d+-|\.(jpe?g|png)$", "", name, flags=re.IGNORECASE)
         pictures.append(_Picture(caption, f"data:{media};base64,{encoded}"))
     return pictures, left_out
 

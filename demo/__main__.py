@@ -1,0 +1,7 @@
+"""`python -m demo` shows the main job."""
+
+import sys
+
+from demo.demo import main
+
+sys.exit(main(sys.argv[1:]))
