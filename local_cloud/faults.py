@@ -1,0 +1,204 @@
+"""Faults that a user or a test injects: `PUT`, `GET` and `DELETE` of `/_traindrop/faults`, without credentials.
+
+The state lives in the server's process. What is to happen a number of times is taken one by one, whoever comes first.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+
+from local_cloud import hooks
+from local_cloud.operations import client_name, operation_of
+
+PATH = "/_traindrop/faults"
+_STATUS = {"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500, "InternalFailure": 500,
+           "InternalServerError": 500, "InternalServerException": 500, "ServiceException": 500,
+           "TooManyRequestsException": 429}
+"""HTTP status of an injected error; 400 where none is given."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TrainingFaults(_Part):
+    """What goes wrong with training jobs."""
+
+    interrupt_after_epochs: list[PositiveInt] = []
+    capacity_errors: NonNegativeInt = 0
+    quota_errors: NonNegativeInt = 0
+    spot_never_arrives: bool = False
+    internal_errors: NonNegativeInt = 0
+
+
+class EventFaults(_Part):
+    """What goes wrong with every event on its way to the rules."""
+
+    duplicate: PositiveInt = 1
+    drop: list[str] = []
+    delay_seconds: float = 0
+    reorder: bool = False
+
+
+class ApiFault(_Part):
+    """An error that an operation answers a number of times, before its service sees the request."""
+
+    service: str
+    operation: str
+    error: str
+    times: PositiveInt = 1
+
+
+class Faults(_Part):
+    """Everything injected."""
+
+    training: TrainingFaults = TrainingFaults()
+    events: EventFaults = EventFaults()
+    api: list[ApiFault] = []
+
+
+_lock = threading.Lock()
+_current = Faults()
+
+
+def current() -> Faults:
+    """The faults as they stand."""
+    return _current
+
+
+def put(faults: Faults) -> None:
+    """Set the faults in place of the present ones."""
+    global _current
+    with _lock:
+        _current = faults
+
+
+def take_capacity_error() -> bool:
+    """Whether the next job finds no capacity."""
+    return _take("capacity_errors")
+
+
+def take_quota_error() -> bool:
+    """Whether the next CreateTrainingJob is above its quota."""
+    return _take("quota_errors")
+
+
+def take_internal_error() -> bool:
+    """Whether the next job fails with an internal error of the service."""
+    return _take("internal_errors")
+
+
+def spot_never_arrives() -> bool:
+    """Whether spot jobs stay without a host."""
+    return _current.training.spot_never_arrives
+
+
+def interruption_for(host: int) -> int | None:
+    """After which epoch the n-th host of a job (1, 2, …) is taken away; None if it is not."""
+    epochs = _current.training.interrupt_after_epochs
+    return epochs[host - 1] if 1 <= host <= len(epochs) else None
+
+
+def take_api_error(service: str, operation: str | None) -> str | None:
+    """The error that this call answers, or None."""
+    if not _current.api:
+        return None
+    with _lock:
+        for index, fault in enumerate(_current.api):
+            if (fault.service, fault.operation) == (service, operation):
+                left = [fault.model_copy(update={"times": fault.times - 1})] if fault.times > 1 else []
+                _replace(api=[*_current.api[:index], *left, *_current.api[index + 1:]])
+                return fault.error
+    return None
+
+
+def _take(name: str) -> bool:
+    with _lock:
+        left: int = getattr(_current.training, name)
+        if left:
+            _replace(training=_current.training.model_copy(update={name: left - 1}))
+        return left > 0
+
+
+def _replace(**parts: Any) -> None:
+    global _current
+    _current = _current.model_copy(update=parts)
+
+
+def install() -> None:
+    """Serve the address and answer injected errors; MiniStack has no injection of faults of its own."""
+    hooks.replace(app, "app", "scope receive send", _with_address)
+    hooks.replace(app, "_dispatch_service_request", "method path headers body query_params request_id", _with_errors)
+    hooks.require(iam_actions, "access_denied_response")
+    hooks.require(app, "detect_service", "_routing_params")
+
+
+def _with_address(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def app_with_faults(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["path"] != PATH:
+            await original(scope, receive, send)
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        status, content = _answer(scope["method"], body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    return app_with_faults
+
+
+def _answer(method: str, body: bytes) -> tuple[int, bytes]:
+    if method == "GET":
+        return 200, _current.model_dump_json(exclude_defaults=True).encode()
+    if method == "DELETE":
+        put(Faults())
+        return 200, b"{}"
+    if method != "PUT":
+        return 405, b'{"error": "PUT, GET or DELETE"}'
+    try:
+        put(Faults.model_validate_json(body or b"{}"))
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'document'}: {problem['msg']}" for problem in error.errors()
+        )
+        return 400, json.dumps({"error": found}).encode()
+    return 200, _current.model_dump_json(exclude_defaults=True).encode()
+
+
+def _with_errors(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def dispatch(
+        method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], request_id: str
+    ) -> Any:
+        if _current.api:
+            service = app.detect_service(
+                method, path, headers, app._routing_params(method, path, headers, body, query_params)
+            )
+            operation = operation_of(service, method, path, headers, query_params, body)
+            error = take_api_error(client_name(service), operation)
+            if error:
+                return error_response(service, error, headers, request_id, head=method == "HEAD")
+        return await original(method, path, headers, body, query_params, request_id)
+
+    return dispatch
+
+
+def error_response(
+    service: str, error: str, headers: dict[str, str], request_id: str, *, head: bool = False
+) -> tuple[int, dict[str, str], bytes]:
+    """The injected error in the service's protocol."""
+    _, answer_headers, body = iam_actions.access_denied_response(
+        service, "", "", request_id, error_code=error, message="Injected by /_traindrop/faults.", headers=headers
+    )
+    return _STATUS.get(error, 400), answer_headers, b"" if head else body

@@ -1,0 +1,188 @@
+"""Python functions as Lambda runs them: awslambdaric in an environment of the functions' own.
+
+MiniStack runs them on its own interpreter, with its own packages and its own environment variables, and calls every
+exception `Runtime.HandlerError`. Here a function sees what its artefact and AWS's runtime contain and nothing else,
+and errors, timeouts and failed imports have AWS's names.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.core.responses import error_response_json, get_region, new_uuid
+from ministack.services import lambda_svc
+
+from local_cloud import hooks, iam
+
+TASK_ROOT = "/var/task"
+OWN_CLIENT = Path(__file__).with_name("runtime_client.py")
+
+
+class PythonWorker(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
+    """One execution environment of a Python function."""
+
+    _exit_code: int | None = None
+
+    def invoke(self, event: Any, request_id: str, **options: Any) -> dict[str, Any]:
+        """Run one invocation; every failure comes back as the error document that AWS answers."""
+        try:
+            result: dict[str, Any] = super().invoke(event, request_id, **options)
+        except RuntimeError as error:
+            # MiniStack turns a failed import into text; the document that the runtime client posted is still here.
+            document = self._init_error
+            if not isinstance(document, dict):
+                document = {"errorType": "Runtime.ExitError", "errorMessage": str(error)}
+            result = {"status": "error", "error_payload": document, "log": self._drain_stderr()}
+        document = result.get("error_payload")
+        if isinstance(document, dict):
+            result["error_payload"] = self._as_on_lambda(document, request_id)
+        result["log"] = result.get("log", "").replace(self._code_dir, TASK_ROOT)
+        return result
+
+    def _teardown(self) -> None:
+        if self._proc is not None:
+            self._exit_code = self._proc.poll()
+        super()._teardown()
+
+    def _as_on_lambda(self, document: dict[str, Any], request_id: str) -> dict[str, Any]:
+        message, kind = document.get("errorMessage", ""), document.get("errorType")
+        if kind == "Sandbox.Timedout" and not message.startswith("RequestId"):
+            message = f"RequestId: {request_id} Error: {message}"
+        elif kind == "Runtime.ExitError" and not message.startswith("RequestId"):
+            why = f"with error: exit status {self._exit_code}" if self._exit_code else "without providing a reason"
+            message = f"RequestId: {request_id} Error: Runtime exited {why}"
+        fixed = {**document, "errorMessage": message.replace(self._code_dir, TASK_ROOT)}
+        if "stackTrace" in document:
+            fixed["stackTrace"] = [line.replace(self._code_dir, TASK_ROOT) for line in document["stackTrace"]]
+        return fixed
+
+    @functools.cached_property
+    def _code_dir(self) -> str:
+        directory: str = lambda_svc._provided_runtime_code_dir(self.code_zip)
+        return directory
+
+
+def install() -> None:
+    """Give Python functions MiniStack's Runtime API worker and an environment as on Lambda."""
+    hooks.require(lambda_runtime, "ProvidedWorker", "execution_credentials")
+    hooks.require(lambda_svc, "_execute_function_provided_warm", "_resolve_layer_zip", "_runtime_env_vars")
+    hooks.replace(lambda_svc, "_create_function", "data", _with_role_check)
+    hooks.replace(lambda_runtime, "_worker_class_for", "config", _worker_class)
+    hooks.replace(lambda_svc, "_execute_function_warm", "func event request_id", _execute_warm)
+    hooks.replace(lambda_svc, "_provided_runtime_code_dir", "code_zip", _with_bootstrap)
+    hooks.replace(lambda_svc, "_provided_worker_env", "config code_dir port", _worker_environment)
+
+
+def _is_python(config: dict[str, Any]) -> bool:
+    return str(config.get("Runtime", "")).startswith("python")
+
+
+def _with_role_check(original: Any) -> Any:
+    """MiniStack takes any role; Lambda takes one that trusts it."""
+
+    def create_function(data: dict[str, Any]) -> Any:
+        try:
+            iam.check_assumable(data.get("Role", ""), "lambda.amazonaws.com", "")
+        except iam.NotAssumable:
+            return error_response_json(
+                "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400)
+        return original(data)
+
+    return create_function
+
+
+def _worker_class(original: Any) -> Any:
+    return lambda config: PythonWorker if _is_python(config) else original(config)
+
+
+def _execute_warm(original: Any) -> Any:
+    def execute(func: dict[str, Any], event: Any, request_id: str) -> Any:
+        if _is_python(func.get("config") or func):
+            return lambda_svc._execute_function_provided_warm(func, event, request_id)
+        return original(func, event, request_id)
+
+    return execute
+
+
+def _with_bootstrap(original: Any) -> Any:
+    """MiniStack starts what is called `bootstrap` in the artefact; Python artefacts have none."""
+
+    def code_dir(code_zip: bytes) -> str:
+        directory: str = original(code_zip)
+        bootstrap = Path(directory, "bootstrap")
+        if not bootstrap.exists():
+            command = shlex.join(runtime_client(os.environ["TRAINDROP_LAMBDA_PYTHON"]))
+            written = bootstrap.with_suffix(f".{threading.get_ident()}")
+            written.write_text(f'#!/bin/sh\nexec {command} "$_HANDLER"\n')
+            written.chmod(0o755)
+            written.replace(bootstrap)
+        return directory
+
+    return code_dir
+
+
+def _worker_environment(original: Any) -> Any:
+    """The whole environment of a function's process; nothing of the server's own gets in."""
+
+    def environment(config: dict[str, Any], code_dir: str, port: int) -> dict[str, str]:
+        if not _is_python(config):
+            found: dict[str, str] = original(config, code_dir, port)
+            return found
+        name, version = config.get("FunctionName", "unknown"), config.get("Version", "$LATEST")
+        scratch = Path(os.environ["TRAINDROP_STATE_DIR"], "functions", f"{name}-{port}")
+        scratch.mkdir(parents=True, exist_ok=True)
+        logging_config = config.get("LoggingConfig") or {}
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "TMPDIR": str(scratch),
+            "PYTHONPATH": os.pathsep.join(_layer_paths(config)),
+            "LAMBDA_TASK_ROOT": code_dir,
+            "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
+            "AWS_LAMBDA_FUNCTION_VERSION": version,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": logging_config.get("LogGroup") or f"/aws/lambda/{name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"[{version}]{new_uuid().replace('-', '')}",
+            "AWS_LAMBDA_LOG_FORMAT": "JSON" if logging_config.get("LogFormat") == "JSON" else "TEXT",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.get('Runtime', '')}",
+            "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+            "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
+            "_HANDLER": config.get("Handler", ""),
+            **lambda_svc._runtime_env_vars(config),
+            **lambda_runtime.execution_credentials(config),
+            "AWS_REGION": get_region(),
+            "AWS_DEFAULT_REGION": get_region(),
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+        }
+
+    return environment
+
+
+def _layer_paths(config: dict[str, Any]) -> list[str]:
+    """Where the layers' modules lie, the last layer first, as in /opt on Lambda."""
+    found = []
+    for layer in reversed(config.get("Layers") or []):
+        if blob := lambda_svc._resolve_layer_zip(layer):
+            found.append(os.path.join(lambda_svc._provided_runtime_code_dir(blob), "python"))  # noqa: PTH118
+    return found
+
+
+@functools.cache
+def runtime_client(python: str) -> list[str]:
+    """The command that runs a handler: with AWS's own client where it is installed, else with this project's."""
+    if os.environ.get("TRAINDROP_LAMBDA_CLIENT") != "own":
+        probe = [python, "-c", "import awslambdaric"]
+        if subprocess.run(probe, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0:
+            return [python, "-m", "awslambdaric"]
+    return [python, str(OWN_CLIENT)]

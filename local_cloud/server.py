@@ -1,0 +1,61 @@
+"""The server process: MiniStack with every adapter installed. Started by `process.LocalCloud`, never by hand."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+
+from local_cloud.hooks import HookMissing, check_versions
+
+ADAPTERS = (
+    "faults", "iam", "object_storage", "events", "invocations", "lambda_runtime", "notifications", "metrics",
+    "state_machines", "sagemaker.service",
+)
+"""In the order in which they are installed."""
+GRACE_SECONDS = 8.0
+
+
+def main() -> int:
+    """Serve until the keeper ends this process or goes away; answer 3 when the packages are not the pinned ones."""
+    threading.Thread(target=_end_with_the_keeper, daemon=True, name="keeper-watch").start()
+    try:
+        check_versions()
+        for name in ADAPTERS:
+            _install(name)
+    except HookMissing as error:
+        print(f"The local cloud cannot start: {error}.", file=sys.stderr, flush=True)
+        return 3
+    from ministack import app
+
+    app.main()
+    return 0
+
+
+def _install(name: str) -> None:
+    try:
+        module = importlib.import_module(f"local_cloud.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"local_cloud.{name}":
+            raise
+        print(f"local_cloud.{name} is not there", file=sys.stderr, flush=True)
+        return
+    module.install()
+
+
+def _end_with_the_keeper() -> None:
+    """The keeper holds the other end of standard input; if even it was killed, clean up here."""
+    while os.read(0, 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE_SECONDS)
+    shutil.rmtree(os.environ["TRAINDROP_STATE_DIR"], ignore_errors=True)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
