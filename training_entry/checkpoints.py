@@ -1,16 +1,18 @@
 """Checkpoints that survive a kill at any moment, on a host that has nothing but the checkpoint folder.
 
-Two generations, in the slots `a` and `b`, are written in turn. A slot's manifest, with the digest of every file and
-of itself, goes before its files are touched and comes back after they are on disk. So one whole generation always
-stands, whatever was being written, and whatever of it had been copied to S3 at that moment. Slots keep their names,
-so the S3 prefix never holds more than the two.
+A generation is one zip, `a.zip` or `b.zip`, with the digests of its members; the two are written in turn. One file
+is replaced in one step, on disk as in S3, so no copy of the folder, however late or interrupted, can mix the files of
+two epochs; and the folder never grows. Beside them lie the best model and its figures for whoever has no archive.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +20,28 @@ from typing import Any
 
 from training_entry import durable
 
-_SLOTS = ("a", "b")
+_SLOTS = ("a.zip", "b.zip")
+_MANIFEST = "manifest.json"
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError)
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A whole checkpoint: epochs done, whether they were the last, and its files by name."""
+    """A whole checkpoint: its file, the epochs done, whether they were the last."""
 
+    path: Path
     epoch: int
     finished: bool
-    files: dict[str, Path]
+
+    def unpack(self, folder: Path) -> None:
+        """Put its files into a folder that is emptied first."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(self.path) as packed:
+            for name in json.loads(packed.read(_MANIFEST))["files"]:
+                with packed.open(name) as source, (folder / Path(name).name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
 
 
 @dataclass(frozen=True)
@@ -48,36 +62,43 @@ class Store:
     _newest: str | None = None
 
     def save(self, epoch: int, *, finished: bool, files: Mapping[str, Path]) -> None:
-        """Write a generation over the older one; files that it has already are left as they are."""
-        slot = "b" if self._newest == "a" else "a"
-        folder = self.root / slot
-        known = self._digests(folder)
-        (folder / "manifest.json").unlink(missing_ok=True)
-        digests = {}
-        for name, source in files.items():
-            digests[name] = durable.digest(source)
-            if known.get(name) != digests[name] or not (folder / name).is_file():
-                durable.copy(source, folder / name)
-        content = {"run_id": self.run_id, "epoch": epoch, "finished": finished, "files": digests}
-        durable.write_json(folder / "manifest.json", {**content, "digest": _digest_of(content)})
+        """Write a generation in place of the older one."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        slot = _SLOTS[1] if self._newest == _SLOTS[0] else _SLOTS[0]
+        draft = self.root / f".{slot}.tmp"
+        content = {"run_id": self.run_id, "epoch": epoch, "finished": finished,
+                   "files": {name: durable.digest(source) for name, source in files.items()}}
+        with draft.open("wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
+                for name, source in files.items():
+                    packed.write(source, name)
+                packed.writestr(_MANIFEST, json.dumps({**content, "digest": _digest_of(content)}))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.root / slot)
         self._newest = slot
 
+    def show(self, files: Mapping[str, Path]) -> None:
+        """Keep the newest of these files beside the generations; what has not changed is not written."""
+        for name, source in files.items():
+            target = self.root / name
+            if not target.is_file() or durable.digest(target) != durable.digest(source):
+                durable.copy(source, target)
+
     def restore(self) -> Generation | None:
-        """The newest whole generation; whatever is not whole is removed, and named in `rejected`."""
-        candidates: list[tuple[int, str, Generation]] = []
+        """The newest whole generation; one that is not whole is removed, and named in `rejected`."""
+        whole: list[Generation] = []
         for slot in _SLOTS:
-            folder = self.root / slot
-            if not folder.is_dir():
-                continue
-            try:
-                generation = self._read(folder)
-                candidates.append((generation.epoch, slot, generation))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                self.rejected.append(f"{slot}: {error}")
-                shutil.rmtree(folder, ignore_errors=True)
-        if not candidates:
-            return None
-        _, self._newest, newest = max(candidates, key=lambda item: item[0])
+            path = self.root / slot
+            path.with_name(f".{slot}.tmp").unlink(missing_ok=True)
+            if path.is_file():
+                try:
+                    whole.append(self._read(path))
+                except _DAMAGED as error:
+                    self.rejected.append(f"{slot}: {' '.join(str(error).split()) or type(error).__name__}")
+                    path.unlink()
+        newest = max(whole, key=lambda generation: generation.epoch, default=None)
+        self._newest = newest.path.name if newest else None
         return newest
 
     def register_start(self, resumed_from: int | None) -> History:
@@ -89,9 +110,8 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             before = History()
         resumed = before.resumed_from_epochs + ((resumed_from,) if resumed_from is not None else ())
-        now = History(before.host_starts + 1, resumed)
-        durable.write_json(place, {"host_starts": now.host_starts, "resumed_from_epochs": list(resumed)})
-        return now
+        durable.write_json(place, {"host_starts": before.host_starts + 1, "resumed_from_epochs": list(resumed)})
+        return History(before.host_starts + 1, resumed)
 
     def mark_done(self, evaluation: Mapping[str, Any]) -> None:
         """Note that everything was delivered, with what the final evaluation found."""
@@ -107,25 +127,18 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def _read(self, folder: Path) -> Generation:
-        try:
-            content = json.loads((folder / "manifest.json").read_text())
-        except FileNotFoundError:
-            raise ValueError("it was not written to its end") from None
-        if content.pop("digest") != _digest_of(content):
-            raise ValueError("its manifest is damaged")
-        if content["run_id"] != self.run_id:
-            raise ValueError(f"it belongs to run {content['run_id']}")
-        for name, expected in content["files"].items():
-            if not (folder / name).is_file() or durable.digest(folder / name) != expected:
-                raise ValueError(f"its {name} is damaged or incomplete")
-        return Generation(content["epoch"], content["finished"], {name: folder / name for name in content["files"]})
-
-    def _digests(self, folder: Path) -> dict[str, str]:
-        try:
-            return dict(json.loads((folder / "manifest.json").read_text())["files"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+    def _read(self, path: Path) -> Generation:
+        with zipfile.ZipFile(path) as packed:
+            content = json.loads(packed.read(_MANIFEST))
+            if content.pop("digest") != _digest_of(content):
+                raise ValueError("its manifest is damaged")
+            if content["run_id"] != self.run_id:
+                raise ValueError(f"it belongs to run {content['run_id']}")
+            for name, expected in content["files"].items():
+                with packed.open(name) as member:
+                    if hashlib.file_digest(member, "sha256").hexdigest() != expected:  # type: ignore[arg-type]
+                        raise ValueError(f"its {name} is damaged")
+        return Generation(path, content["epoch"], content["finished"])
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:

@@ -15,8 +15,7 @@ mkdir -p "$packages" "$work/python" "$root/output"
 ln -sfn "$here" "$work/python/training_entry"
 PYTHONPATH=$packages:$work/python${PYTHONPATH:+:$PYTHONPATH}
 PYTHONUNBUFFERED=1
-PYTHONDONTWRITEBYTECODE=1
-export PYTHONPATH PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
+export PYTHONPATH PYTHONUNBUFFERED
 
 missing=$(python3 -m training_entry.requirements "$here/requirements.txt")
 if [ -n "$missing" ]; then

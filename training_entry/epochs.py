@@ -65,12 +65,12 @@ class Epochs:
             "last.pt": trainer.last, "best.pt": self.paths.best, "best.json": self.paths.best_metrics,
             "results.csv": trainer.csv, "args.yaml": trainer.save_dir / "args.yaml"})
         publish.best_so_far(self.paths, self.progress.after(epoch, finished=bool(trainer.stop)))
+        self.store.show({name: self.paths.model / name for name in ("best.pt", "metrics.json", "results.csv")})
         print(metrics.metric_line(metrics.epoch_values(trainer, time.monotonic() - self.started)), flush=True)
 
     def on_train_end(self, trainer: Any) -> None:
         """Keep what the final evaluation of the best model found."""
         self._keep_evaluation(trainer, int(publish.read(self.paths.best_metrics)["best_epoch"]))
-        durable.copy(trainer.best, self.paths.best)
 
     def _take_best(self, trainer: Any, epoch: int) -> None:
         from ultralytics.utils.torch_utils import strip_optimizer

@@ -16,6 +16,8 @@ STOPPED = 143
 _REASON_LIMIT = 1000  # characters; SageMaker reports 1,024
 _GPU_MEMORY = re.compile(r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|MPS backend out of memory", re.IGNORECASE)
 _HOST_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|bus error|shared memory", re.IGNORECASE)
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_UNUSABLE = re.compile(r"(\S[^\n]*): ignoring corrupt image/label: ([^\n]*)")
 
 
 class TrainingError(Exception):
@@ -69,14 +71,30 @@ def explain(error: Exception, arguments: Mapping[str, Any]) -> TrainingError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return TrainingError("The job's volume is full; drop a smaller dataset, or set `cache: false` under train in "
                              "training.yaml.")
-    found = re.search(r"Dataset '.*' error ❌ (?P<what>.*)", text)
-    if found or "labels found" in text or "No valid images" in text or "No images found" in text:
-        what = found["what"] if found else text
-        return BadDataset(f"The dataset cannot be trained on: {what[:600]} Check it with `traindrop check`, correct it "
+    data = _data_fault(str(error))
+    if data:
+        return BadDataset(f"The dataset cannot be trained on: {data}. Look at it with `traindrop check`, correct it "
                           "and drop it again.")
     return TrainingError(f"The training failed with {type(error).__name__}: {text[:700]}; the job's log has the rest.")
 
 
+def _data_fault(text: str) -> str | None:
+    """What ultralytics says against the data, in a few words; it tells by text only."""
+    text = _COLOUR.sub("", text)
+    unusable = _UNUSABLE.findall(text)
+    if unusable:
+        name, why = unusable[0]
+        name = name.rpartition("/dataset/")[2]
+        why = "it is no readable image" if "pi_heif" in why else why
+        return f"none of the images of a split can be used ({len(unusable)} are named), for instance {name}: {why}"
+    if "Segment dataset requires equal numbers" in text:
+        return "some of its labels are boxes and others polygons, and to learn masks all must be polygons"
+    found = re.search(r"(Dataset '.*' error ❌ (?P<what>.*)|(?P<none>No (labels|images|valid images) found).*)", text)
+    if not found:
+        return None
+    return " ".join((found["what"] or f"{found['none']} in a split").split())[:500]
+
+
 def report(error: TrainingError, place: Path) -> None:
     """Write the reason where SageMaker looks for it."""
-    durable.write(place, str(error)[:_REASON_LIMIT])
+    durable.write(place, str(error)[:_REASON_LIMIT] + "\n")

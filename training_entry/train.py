@@ -111,11 +111,12 @@ class Training:
 
     def _take_over(self, generation: Generation) -> None:
         """Put a checkpoint's files where ultralytics and the delivery look for them."""
-        files, run = generation.files, self.paths.run
+        restored, run = self.paths.work / "restored", self.paths.run
+        generation.unpack(restored)
         for name, place in (("last.pt", run / "weights/last.pt"), ("best.pt", run / "weights/best.pt"),
                             ("best.pt", self.paths.best), ("best.json", self.paths.best_metrics),
                             ("results.csv", run / "results.csv"), ("args.yaml", run / "args.yaml")):
-            durable.copy(files[name], place)
+            durable.copy(restored / name, place)
 
     def _evaluate_once(self) -> None:
         evaluation = self.store.done()

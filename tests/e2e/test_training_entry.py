@@ -1,0 +1,428 @@
+"""The training entry as a container runs it: entry.sh below a root of its own, with real trainings of a few seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from training_entry.checkpoints import Store
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TRAINING = REPOSITORY / ".venvs/training/bin"
+SIZE = 64
+METRIC = re.compile(r"^METRIC .*?\bmap50_mask=([0-9.eE+-]+);", re.MULTILINE)
+DEADLINE_SECONDS = 120
+NO_NETWORK = """
+import socket, urllib.request, os
+def refuse(*args, **kwargs):
+    with open(os.environ["NETWORK_LOG"], "a") as log:
+        log.write(f"{args} {kwargs}\\n")
+    raise OSError("no network in this test")
+socket.getaddrinfo = socket.gethostbyname = socket.create_connection = urllib.request.urlopen = refuse
+"""
+
+
+@dataclass
+class Host:
+    """A machine of a training job: its folders, and what its container printed."""
+
+    folder: Path
+    printed: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "opt/ml"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def network_log(self) -> Path:
+        return self.folder / "network.log"
+
+    @property
+    def log(self) -> str:
+        return "".join(self.printed)
+
+    @property
+    def failure(self) -> str:
+        return (self.root / "output/failure").read_text()
+
+    def metrics(self) -> dict[str, Any]:
+        return dict(json.loads((self.model / "metrics.json").read_text()))
+
+    def csv_epochs(self) -> list[int]:
+        return [int(row.split(",")[0]) for row in (self.model / "results.csv").read_text().splitlines()[1:]]
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        site = self.folder / "site"
+        site.mkdir(exist_ok=True)
+        (site / "sitecustomize.py").write_text(NO_NETWORK)
+        self.printed.clear()
+        return subprocess.Popen(
+            ["/bin/sh", str(self.root / "input/data/code/entry.sh")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env={
+                "PATH": f"{TRAINING}:/usr/bin:/bin",
+                "HOME": str(self.folder),
+                "PYTHONPATH": str(site),
+                "NETWORK_LOG": str(self.network_log),
+                **environment,
+            },
+        )
+
+    def run(self, on_line: Callable[[subprocess.Popen[str], str], None] | None = None, **environment: str) -> int:
+        """Run the container to its end, or to the deadline; `on_line` sees every line as it comes."""
+        with self.start(**environment) as process:
+            watchdog = threading.Timer(DEADLINE_SECONDS, process.kill)
+            watchdog.start()
+            try:
+                assert process.stdout
+                for line in process.stdout:
+                    self.printed.append(line)
+                    if on_line:
+                        on_line(process, line)
+                return process.wait()
+            finally:
+                watchdog.cancel()
+                process.kill()
+
+    def emptied(self, folder: Path) -> Host:
+        """A fresh host with the same channels, on which only the checkpoints were restored."""
+        shutil.copytree(self.root / "input", folder / "opt/ml/input")
+        if self.checkpoints.is_dir():
+            shutil.copytree(self.checkpoints, folder / "opt/ml/checkpoints")
+        return Host(folder)
+
+
+def signal_at(number: signal.Signals, text: str, delay: float) -> Callable[[subprocess.Popen[str], str], None]:
+    sent: list[bool] = []
+
+    def react(process: subprocess.Popen[str], line: str) -> None:
+        if text in line and not sent:
+            sent.append(True)
+            time.sleep(delay)
+            process.send_signal(number)
+
+    return react
+
+
+def draw_dataset(folder: Path, counts: dict[str, int]) -> None:
+    """Plans of two rooms each, rectangles on white."""
+    random = np.random.default_rng(0)
+    for split, count in counts.items():
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        for number in range(count):
+            image = np.full((SIZE, SIZE, 3), 255, np.uint8)
+            rows = []
+            for left in (2, SIZE // 2):
+                x, y = left + int(random.integers(0, 6)), int(random.integers(2, 20))
+                right, bottom = x + int(random.integers(14, 22)), y + int(random.integers(14, 40))
+                cv2.rectangle(image, (x, y), (right, bottom), (0, 0, 0), 2)
+                corners = (x, y, right, y, right, bottom, x, bottom)
+                rows.append("0 " + " ".join(f"{value / SIZE:.5f}" for value in corners))
+            cv2.imwrite(str(folder / f"images/{split}/plan {number}.png"), image)
+            (folder / f"labels/{split}/plan {number}.txt").write_text("\n".join(rows) + "\n")
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [room]\ndownload: touch /hacked\n")
+
+
+def make_host(folder: Path, data: Path, **changes: Any) -> Host:
+    """A host with code, job and dataset in its channels; a zip comes as an archive below a single top folder."""
+    host = Host(folder)
+    channels = host.root / "input/data"
+    shutil.copytree(REPOSITORY / "training_entry", channels / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    (channels / "dataset").mkdir()
+    if data.is_dir():
+        shutil.copytree(data, channels / "dataset", dirs_exist_ok=True)
+        source = {"form": "folder", "file": None, "root": ""}
+    else:
+        shutil.copy(data, channels / "dataset/rooms.zip")
+        (channels / "dataset/rooms.zip.bak").write_text("a neighbour that S3Prefix brings along")
+        source = {"form": "archive", "file": "rooms.zip", "root": "top/"}
+    job = {
+        "run_id": "rooms-20260101T000000-00000000",
+        "dataset": "rooms",
+        "task": "segment",
+        "model": "yolov8n-seg.yaml",
+        "arguments": {
+            "epochs": 2,
+            "imgsz": SIZE,
+            "batch": 4,
+            "patience": 20,
+            "seed": 0,
+            "optimizer": "AdamW",
+            "lr0": 0.002,
+            "warmup_epochs": 1,
+            "mosaic": 0.0,
+            "nbs": 4,
+            "workers": 0,
+            "amp": False,
+            "plots": False,
+            "pretrained": False,
+            "deterministic": False,
+        },
+        "data": {**source, "names": {"0": "room"}, "splits": {"train": ["images/train"], "val": ["images/val"]}},
+        "expected": {"train": {"images": 12}, "val": {"images": 4}},
+    }
+    arguments = {**job["arguments"], **changes.pop("arguments", {})}  # type: ignore[dict-item]
+    (channels / "config").mkdir()
+    (channels / "config/job.json").write_text(json.dumps({**job, **changes, "arguments": arguments}))
+    return host
+
+
+@pytest.fixture(scope="module")
+def folder_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset")
+    draw_dataset(folder, {"train": 12, "val": 4})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def zip_dataset(folder_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("zip") / "rooms.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for file in sorted(folder_dataset.rglob("*")):
+            packed.write(file, Path("top", file.relative_to(folder_dataset)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(zip_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A host after a whole training of two epochs."""
+    folder = tmp_path_factory.mktemp("finished")
+    host = make_host(folder, zip_dataset)
+    assert host.run() == 0, host.log
+    yield host
+    shutil.rmtree(folder)
+
+
+def test_a_training_publishes_model_metrics_and_samples(finished: Host) -> None:
+    names = {path.relative_to(finished.model).as_posix() for path in finished.model.rglob("*")}
+    assert names >= {"best.pt", "best.onnx", "metrics.json", "results.csv", "args.yaml"}
+    metrics = finished.metrics()
+    assert (metrics["task"], metrics["names"], metrics["epochs_trained"], metrics["host_starts"]) == (
+        "segment",
+        ["room"],
+        2,
+        1,
+    )
+    assert metrics["classes"]["room"]["instances"] == metrics["validation_instances"] == 8
+    assert {"map50_mask", "map50_95_mask", "map50_box", "precision_mask", "recall_box"} <= metrics.keys()
+    samples = sorted(finished.model.glob("samples/*.jpg"))
+    assert [path.name for path in samples] == ["1-plan-0.jpg", "2-plan-1.jpg", "3-plan-2.jpg", "4-plan-3.jpg"]
+    for path in samples:
+        assert path.stat().st_size <= 150_000
+        assert cv2.imread(str(path)) is not None
+
+
+def test_every_epoch_has_one_metric_line(finished: Host) -> None:
+    assert len(METRIC.findall(finished.log)) == 2
+    lines = [line for line in finished.printed if line.startswith("METRIC ")]
+    assert [line.split()[1] for line in lines] == ["epoch=1;", "epoch=2;"]
+    for name in ("epochs", "seconds", "box_loss", "seg_loss", "val_seg_loss", "map50_95_box", "lr"):
+        assert re.search(rf"\b{name}=[0-9.eE+-]+;", lines[0]), name
+    assert finished.csv_epochs() == [1, 2]
+
+
+def test_nothing_looks_for_the_network(finished: Host) -> None:
+    assert not finished.network_log.exists(), finished.network_log.read_text()
+
+
+def test_best_onnx_runs(finished: Host) -> None:
+    program = (
+        "import sys, numpy, onnxruntime\n"
+        "session = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n"
+        "given = session.get_inputs()[0]\n"
+        "found = session.run(None, {given.name: numpy.zeros(given.shape, numpy.float32)})\n"
+        "print(given.shape, [part.shape for part in found])\n"
+    )
+    answer = subprocess.run(
+        [TRAINING / "python", "-c", program, str(finished.model / "best.onnx")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert answer == "[1, 3, 64, 64] [(1, 37, 84), (1, 32, 16, 16)]\n"
+
+
+def test_a_restart_after_the_end_publishes_the_same_again(finished: Host, tmp_path: Path) -> None:
+    host = finished.emptied(tmp_path)
+    assert host.run() == 0, host.log
+    assert "ALREADY FINISHED" in host.log
+    assert not METRIC.search(host.log)
+    assert host.metrics() == {**finished.metrics(), "host_starts": 2}
+    assert host.csv_epochs() == [1, 2]
+    assert (host.model / "best.pt").read_bytes() == (finished.model / "best.pt").read_bytes()
+    assert (host.model / "best.onnx").stat().st_size == (finished.model / "best.onnx").stat().st_size
+    assert (host.model / "samples/1-plan-0.jpg").is_file()
+
+
+def test_a_run_that_stopped_early_and_was_killed_before_its_delivery_trains_no_further(
+    finished: Host, tmp_path: Path
+) -> None:
+    host = finished.emptied(tmp_path)
+    (host.checkpoints / "done.json").unlink()
+    store = Store(host.checkpoints, "rooms-20260101T000000-00000000")
+    generation = store.restore()
+    assert generation
+    generation.unpack(tmp_path / "files")
+    shutil.rmtree(host.checkpoints)
+    files = {path.name: path for path in (tmp_path / "files").iterdir()}
+    Store(host.checkpoints, store.run_id).save(1, finished=True, files=files)
+    assert host.run() == 0, host.log
+    assert "ALREADY FINISHED" in host.log
+    metrics = host.metrics()
+    assert (metrics["epochs_trained"], metrics["stopped_early"]) == (1, True)
+    assert metrics["validation_instances"] == 8
+    assert (host.checkpoints / "done.json").is_file()
+
+
+def test_a_torn_checkpoint_gives_way_to_the_one_before(finished: Host, tmp_path: Path) -> None:
+    host = finished.emptied(tmp_path)
+    (host.checkpoints / "done.json").unlink()
+    newest = host.checkpoints / "b.zip"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    assert host.run() == 0, host.log
+    assert "CHECKPOINT REJECTED b.zip: " in host.log
+    assert "RESUME from epoch 1\n" in host.log
+    assert host.csv_epochs() == [1, 2]
+    assert host.metrics()["resumed_from_epochs"] == [1]
+
+
+def test_without_a_whole_checkpoint_the_training_starts_afresh_and_says_so(finished: Host, tmp_path: Path) -> None:
+    host = finished.emptied(tmp_path)
+    for slot in ("a.zip", "b.zip"):
+        os.truncate(host.checkpoints / slot, 5_000_000)
+    host.run(signal_at(signal.SIGKILL, "FRESH start", 0))
+    assert "CHECKPOINT REJECTED a.zip: " in host.log
+    assert "CHECKPOINT REJECTED b.zip: " in host.log
+    assert "FRESH start" in host.log
+
+
+def test_a_killed_training_resumes_at_its_epoch_on_a_fresh_host(folder_dataset: Path, tmp_path: Path) -> None:
+    killed = make_host(tmp_path / "first", folder_dataset, arguments={"epochs": 3})
+    killed.run(signal_at(signal.SIGKILL, "METRIC epoch=2;", 0.2))
+    assert (killed.model / "best.pt").is_file()
+    host = killed.emptied(tmp_path / "second")
+    assert host.run() == 0, host.log
+    assert "RESUME from epoch 2\n" in host.log
+    assert [line.split()[1] for line in host.printed if line.startswith("METRIC ")] == ["epoch=3;"]
+    assert host.csv_epochs() == [1, 2, 3]
+    metrics = host.metrics()
+    assert (metrics["epochs_trained"], metrics["host_starts"], metrics["resumed_from_epochs"]) == (3, 2, [2])
+
+
+def test_sigterm_delivers_the_best_model_so_far(folder_dataset: Path, tmp_path: Path) -> None:
+    host = make_host(tmp_path, folder_dataset, arguments={"epochs": 50})
+    sent: list[float] = []
+
+    def stop(process: subprocess.Popen[str], line: str) -> None:
+        if "METRIC epoch=1;" in line:
+            time.sleep(0.3)
+            sent.append(time.monotonic())
+            process.terminate()
+
+    assert host.run(stop) == 143, host.log
+    assert time.monotonic() - sent[0] < 20
+    assert "STOPPED after epoch 1" in host.log
+    assert not (host.root / "output/failure").exists()
+    assert (host.model / "best.pt").is_file()
+    assert (host.model / "best.onnx").is_file()
+    assert host.metrics()["epochs_trained"] == 1
+    assert host.csv_epochs() == [1]
+
+
+def test_pretrained_weights_come_from_their_channel(finished: Host, folder_dataset: Path, tmp_path: Path) -> None:
+    host = make_host(tmp_path, folder_dataset, model="yolov8n-seg.pt",
+                     arguments={"epochs": 1, "pretrained": True, "plots": True})
+    weights = host.root / "input/data/weights"
+    weights.mkdir()
+    shutil.copy(finished.model / "best.pt", weights / "yolov8n-seg.pt")
+    assert host.run() == 0, host.log
+    found = re.search(r"^TRANSFERRED (\d+) of (\d+) layers from yolov8n-seg\.pt$", host.log, re.MULTILINE)
+    assert found
+    assert int(found[1]) == int(found[2]) > 0
+    assert not host.network_log.exists(), host.network_log.read_text()
+    assert {path.name for path in host.model.glob("*.png")} >= {"results.png", "confusion_matrix.png"}
+    assert not (host.model / "pretrained").exists()
+
+
+def test_a_pt_that_is_code_is_refused_and_not_run(folder_dataset: Path, tmp_path: Path) -> None:
+    host = make_host(tmp_path, folder_dataset, model="s3://artifacts/models/x/best.pt")
+    weights = host.root / "input/data/weights"
+    weights.mkdir()
+    with zipfile.ZipFile(weights / "best.pt", "w") as packed:
+        packed.writestr("archive/data.pkl", pickle.dumps(Touch(str(tmp_path / "hacked")), protocol=2))
+        packed.writestr("archive/version", "3\n")
+        packed.writestr("archive/byteorder", "little")
+    assert host.run() == 12, host.log
+    assert host.failure.startswith("s3://artifacts/models/x/best.pt cannot be loaded as a YOLO model")
+    assert not (tmp_path / "hacked").exists()
+
+
+class Touch:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.place, "w")
+
+
+def test_a_hostile_zip_is_refused(tmp_path: Path, zip_dataset: Path) -> None:
+    hostile = tmp_path / "hostile.zip"
+    shutil.copy(zip_dataset, hostile)
+    with zipfile.ZipFile(hostile, "a") as packed:
+        packed.writestr("top/../../../outside.txt", "x")
+    host = make_host(tmp_path / "host", hostile)
+    assert host.run() == 11, host.log
+    assert "a path that leaves its folder" in host.failure
+    assert not list(tmp_path.rglob("outside.txt"))
+
+
+def test_labels_that_cannot_be_read_are_named(folder_dataset: Path, tmp_path: Path) -> None:
+    host = make_host(tmp_path, folder_dataset)
+    for label in (host.root / "input/data/dataset/labels").rglob("*.txt"):
+        label.write_text("0 a b c\n")
+    assert host.run() == 11, host.log
+    assert "images/train/plan 0.png: could not convert string to float" in host.failure
+    assert len(host.failure.splitlines()) == 1
+
+
+def test_packages_that_cannot_be_installed_are_the_reason(folder_dataset: Path, tmp_path: Path) -> None:
+    host = make_host(tmp_path, folder_dataset)
+    with (host.root / "input/data/code/requirements.txt").open("a") as file:
+        file.write(f"no-such-package==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    bare = REPOSITORY / ".venvs/uv/bin"
+    assert host.run(PATH=f"{bare}:/usr/bin:/bin", PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull) == 14, host.log
+    assert "could not be installed (ERROR: No matching distribution found for" in host.failure
