@@ -1,10 +1,13 @@
-"""Stands in for the real training in tests: prints and leaves the same things within a second.
+"""Stands in for the real training in tests: prints and leaves the same things, by default within a second.
 
 Run as `stub_trainer.py <opt/ml> <checkpoints>`, standard library only. It reads job.json of the config channel,
 prints the real entry's lines, keeps a checkpoint every epoch and goes on from it, and leaves the files of a trained
-model (a few bytes each, with curves that rise). job.json's arguments may hold `{"stub": {"seconds": 5,
-"fail": "CUDA out of memory", "fail_after_epochs": 2}}`; TRAINDROP_STUB_SECONDS sets the seconds of all epochs
-together, TRAINDROP_STUB_HOLD_AFTER_EPOCH makes it wait after that epoch to be killed. SIGTERM ends it after the epoch
+model (a few bytes each, with curves that rise).
+
+How long it takes: up to 50 epochs 0.2 seconds in all; more epochs a tenth of a second each, so that a test can catch
+a job in Training by a setting that users have. TRAINDROP_STUB_SECONDS sets the seconds of all epochs together, and
+so does the argument {"stub": {"seconds": 5, "fail": "CUDA out of memory", "fail_after_epochs": 2}} in job.json.
+TRAINDROP_STUB_HOLD_AFTER_EPOCH makes it wait after that epoch to be killed. SIGTERM ends it in the middle of an epoch,
 with the best so far and exit code 143.
 """
 
@@ -19,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-DEFAULT_SECONDS = 0.2
+QUICK_EPOCHS, QUICK_SECONDS, SECONDS_PER_EPOCH = 50, 0.2, 0.1
 HOLD_SECONDS = 30.0
 STOPPED = 143
 _LOSSES = {"box": 1.6, "seg": 2.8, "cls": 1.9, "dfl": 1.2, "sem": 0.6}
@@ -52,7 +55,8 @@ class Stub:
         self.arguments = arguments
         self.epochs = int(arguments.get("epochs", 3))
         self.segments = self.job.get("task", "segment") == "segment"
-        seconds = float(self.knobs.get("seconds", os.environ.get("TRAINDROP_STUB_SECONDS", DEFAULT_SECONDS)))
+        default = QUICK_SECONDS if self.epochs <= QUICK_EPOCHS else SECONDS_PER_EPOCH * self.epochs
+        seconds = float(self.knobs.get("seconds", os.environ.get("TRAINDROP_STUB_SECONDS", default)))
         self.pause = seconds / max(1, self.epochs)
         self.hold = os.environ.get("TRAINDROP_STUB_HOLD_AFTER_EPOCH")
         self.stopping = False
@@ -66,11 +70,10 @@ class Stub:
             say("ALREADY FINISHED")
         else:
             for epoch in range(self.state["epochs"] + 1, self.epochs + 1):
-                if self.stopping:
-                    break
                 if "fail" in self.knobs and self.state["epochs"] >= int(self.knobs.get("fail_after_epochs", 0)):
                     return self._fail(str(self.knobs["fail"]))
-                self._epoch(epoch)
+                if not self._epoch(epoch):
+                    break
         self.state["finished"] = self.state["epochs"] >= self.epochs
         self._keep()
         self._deliver()
@@ -87,16 +90,20 @@ class Stub:
         if not self.state["finished"]:
             say(f"RESUME from epoch {done}" if done else "FRESH start")
 
-    def _epoch(self, epoch: int) -> None:
+    def _epoch(self, epoch: int) -> bool:
+        """Finish an epoch; False when SIGTERM came before its end."""
         deadline = time.monotonic() + self.pause
         while not self.stopping and time.monotonic() < deadline:
             time.sleep(min(0.05, max(0.0, deadline - time.monotonic())))
+        if self.stopping:
+            return False
         self.state["epochs"] = epoch
         self.state["rows"].append(self._row(epoch))
         self._keep()
         say(self._line(epoch))
         if self.hold is not None and epoch >= int(self.hold):
             time.sleep(HOLD_SECONDS)
+        return not self.stopping
 
     def _values(self, epoch: int) -> dict[str, float]:
         """Losses fall and scores rise with the share of epochs done."""

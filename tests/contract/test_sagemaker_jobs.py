@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 import time
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def test_times_and_transitions_follow_each_other(real: Account) -> None:
 def test_every_change_is_an_event_in_awss_shape(real: Account) -> None:
     name = real.submit(METRICS)
     done = real.ended(name)
-    events = real.changes(name)
+    events = real.changes(name, len(statuses(done)))
     assert [event["detail"]["SecondaryStatus"] for event in events] == statuses(done)
     last = events[-1]
     assert last["source"] == "aws.sagemaker"
@@ -136,7 +137,7 @@ def test_a_failing_entry_fails_the_job_with_its_reason(real: Account) -> None:
     assert failed["TrainingJobStatus"] == "Failed"
     assert failed["FailureReason"].startswith("AlgorithmError: CUDA out of memory 000")
     assert len(failed["FailureReason"]) == 1024
-    assert real.changes(name)[-1]["detail"]["FailureReason"] == failed["FailureReason"]
+    assert real.changes(name, len(statuses(failed)))[-1]["detail"]["FailureReason"] == failed["FailureReason"]
     name = real.submit(f'{ROOT}echo partial > "$root/model/best.pt"; exit 2')
     assert real.ended(name)["FailureReason"] == "AlgorithmError: , exit code: 2"
     assert real.keys(f"training-output/{name}/") == []
@@ -319,6 +320,14 @@ def test_the_stand_in_leaves_what_the_training_leaves(stub: Account) -> None:
     assert metrics["classes"]["room"]["map50_mask"] == pytest.approx(0.93)
 
 
+def test_the_stand_in_ends_in_the_middle_of_an_epoch_with_the_best_so_far(stub: Account) -> None:
+    name = stub.submit("", job={"arguments": {"epochs": 60}})
+    until(lambda: any("epoch=2;" in line for line in _log_or_none(stub, name) or []), what="two epochs")
+    stub.sagemaker.stop_training_job(TrainingJobName=name)
+    stub.ended(name)
+    assert 2 <= json.loads(members(stub, name)["metrics.json"])["epochs_trained"] < 60
+
+
 def test_the_stand_in_fails_when_told_to(stub: Account) -> None:
     name = stub.submit("", job={"arguments": {"epochs": 4, "stub": {"fail": "CUDA out of memory"}}})
     assert stub.ended(name)["FailureReason"] == "AlgorithmError: RuntimeError: CUDA out of memory, exit code: 1"
@@ -365,6 +374,33 @@ def test_tags_can_be_added_and_listed(stub: Account) -> None:
 def test_bad_requests_are_refused_over_the_wire(stub: Account) -> None:
     with pytest.raises(ClientError, match="1 validation error detected: Value 'a_b' at 'trainingJobName'"):
         stub.sagemaker.create_training_job(**request(TrainingJobName="a_b"))
+
+
+def test_a_quota_counts_running_jobs_of_one_instance_type_and_kind() -> None:
+    quota = {"TRAINDROP_INSTANCE_QUOTA": "1", "TRAINDROP_STUB_SECONDS": "30"}
+    with LocalCloud.start(trainer="stub", provision_seconds=0.0, environment=quota) as cloud:
+        account = Account(cloud)
+        first = account.submit("")
+        with pytest.raises(ClientError, match="is 1 Instances, with current utilization of 1 Instances"):
+            account.submit("")
+        account.submit("", EnableManagedSpotTraining=None, StoppingCondition={"MaxRuntimeInSeconds": 60})
+        account.submit("", ResourceConfig={"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 1})
+        account.sagemaker.stop_training_job(TrainingJobName=first)
+        account.ended(first)
+        account.submit("")
+
+
+def test_a_server_that_ends_takes_its_jobs_with_it() -> None:
+    with LocalCloud.start(trainer="real", provision_seconds=0.0, stop_grace_seconds=60.0) as cloud:
+        account = Account(cloud)
+        name = account.submit("trap '' TERM; echo $$; while :; do sleep 0.1; done")
+        process = int(until(lambda: _log_or_none(account, name), what="its number")[0])
+        assert Path(f"/proc/{process}").exists() or not Path("/proc").exists()
+        began = time.monotonic()
+    assert time.monotonic() - began < 15
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert not Path(cloud.state_dir).exists()
 
 
 def test_many_jobs_leave_nothing_behind() -> None:

@@ -164,21 +164,21 @@ class Account:
             )["events"]
         ]
 
-    def changes(self, name: str) -> list[dict[str, Any]]:
-        """The details of the state-change events of a job, until its last, in their order of arrival."""
+    def changes(self, name: str, number: int) -> list[dict[str, Any]]:
+        """That many state-change events of a job, by their time; EventBridge promises no order."""
         found: list[dict[str, Any]] = []
 
-        def last_seen() -> bool:
+        def all_seen() -> bool:
             answer = self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10, WaitTimeSeconds=0)
             for message in answer.get("Messages", []):
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
                 event = json.loads(message["Body"])
                 if event["detail"]["TrainingJobName"] == name:
                     found.append(event)
-            return any(item["detail"]["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") for item in found)
+            return len(found) >= number
 
-        until(last_seen, what="the last event")
-        return found
+        until(all_seen, what=f"{number} events of {name}")
+        return sorted(found, key=lambda event: len(event["detail"]["SecondaryStatusTransitions"]))
 
 
 def channel(name: str, uri: str) -> dict[str, Any]:
