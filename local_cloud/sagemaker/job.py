@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any
 from local_cloud.sagemaker.archive import output_uri
 from local_cloud.sagemaker.errors import ValidationError
 from local_cloud.sagemaker.metrics import Observation, final_metrics
+
+logger = logging.getLogger(__name__)
 
 # What SageMaker says on entering each secondary status, where the caller has nothing better to say.
 MESSAGES = {
@@ -195,7 +198,11 @@ class Job:
         self._fields |= {"SecondaryStatus": secondary, "LastModifiedTime": now, **fields}
 
     def _emit(self) -> None:
-        self._publish(self.event_detail())
+        """Tell of the change; a job does not fail because nobody could be told."""
+        try:
+            self._publish(self.event_detail())
+        except Exception:
+            logger.exception("no event for %s", self.name)
 
 
 def _in_milliseconds(value: Any, name: str) -> Any:

@@ -168,7 +168,8 @@ class Stub:
         values = self._values(epoch) if epoch else {}
         scores = {name: value for name, value in values.items() if name.endswith(("_mask", "_box"))}
         names: dict[str, str] = self.job.get("data", {}).get("names", {"0": "room"})
-        per_class = {name: value for name, value in scores.items() if name.startswith("map50") and "_mask" in name}
+        kind = "_mask" if self.segments else "_box"
+        per_class = {name: value for name, value in scores.items() if name.startswith("map50") and name.endswith(kind)}
         images = self.job.get("expected", {}).get("val", {}).get("images", 0)
         return {
             "task": self.job.get("task", "segment"),

@@ -408,7 +408,7 @@ def test_many_jobs_leave_nothing_behind() -> None:
         account = Account(cloud)
         state = Path(cloud.state_dir)
         before = _threads(cloud)
-        names = [account.submit("") for _ in range(30)]
+        names = [account.submit("") for _ in range(20)]
         for name in names:
             assert account.ended(name, 60)["TrainingJobStatus"] == "Completed"
         until(lambda: not any((state / "hosts").iterdir()), what="the removal of every host")
