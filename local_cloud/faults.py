@@ -1,23 +1,21 @@
-"""Faults that a user or a test injects: `PUT`, `GET` and `DELETE` of `/_traindrop/faults`, without credentials.
+"""Faults that a user or a test injects: what is to go wrong with training jobs, events and API calls.
 
 The state lives in the server's process. What is to happen a number of times is taken one by one, whoever comes first.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ministack import app
 from ministack.core import iam_actions
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from local_cloud import hooks
 from local_cloud.operations import client_name, operation_of
 
-PATH = "/_traindrop/faults"
 _STATUS = {"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500, "InternalFailure": 500,
            "InternalServerError": 500, "InternalServerException": 500, "ServiceException": 500,
            "TooManyRequestsException": 429}
@@ -133,48 +131,10 @@ def _replace(**parts: Any) -> None:
 
 
 def install() -> None:
-    """Serve the address and answer injected errors; MiniStack has no injection of faults of its own."""
-    hooks.replace(app, "app", "scope receive send", _with_address)
+    """Answer injected errors before the services; MiniStack has no injection of faults of its own."""
     hooks.replace(app, "_dispatch_service_request", "method path headers body query_params request_id", _with_errors)
     hooks.require(iam_actions, "access_denied_response")
     hooks.require(app, "detect_service", "_routing_params")
-
-
-def _with_address(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    async def app_with_faults(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["path"] != PATH:
-            await original(scope, receive, send)
-            return
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        status, content = _answer(scope["method"], body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
-
-    return app_with_faults
-
-
-def _answer(method: str, body: bytes) -> tuple[int, bytes]:
-    if method == "GET":
-        return 200, _current.model_dump_json(exclude_defaults=True).encode()
-    if method == "DELETE":
-        put(Faults())
-        return 200, b"{}"
-    if method != "PUT":
-        return 405, b'{"error": "PUT, GET or DELETE"}'
-    try:
-        put(Faults.model_validate_json(body or b"{}"))
-    except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'document'}: {problem['msg']}" for problem in error.errors()
-        )
-        return 400, json.dumps({"error": found}).encode()
-    return 200, _current.model_dump_json(exclude_defaults=True).encode()
 
 
 def _with_errors(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -170,11 +170,18 @@ def _with_state_machine(original: Any) -> Any:
 
 def _machine_of_token(body: bytes) -> str | None:
     """The state machine whose execution gave the token out; any of them for a token that nobody gave out."""
-    from local_cloud import state_machines
-
     token = json.loads(body or b"{}").get("taskToken", "")
-    return state_machines.state_machine_of(token) or next(iter(stepfunctions._state_machines.values()), {}).get(
+    return _state_machine_of(token) or next(iter(stepfunctions._state_machines.values()), {}).get(
         "stateMachineArn")
+
+
+def _state_machine_of(token: str) -> str | None:
+    try:
+        from local_cloud import state_machines
+    except ImportError:
+        return None
+    found: str | None = state_machines.state_machine_of(token)
+    return found
 
 
 def _with_hidden_keys(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -97,6 +97,7 @@ class LocalCloud:
             try:
                 cloud._wait_until_ready()
             except LocalCloudError as error:
+                cloud.stop()
                 if port is None and attempt < 4 and "already in use" in str(error):
                     continue
                 raise
@@ -122,15 +123,15 @@ class LocalCloud:
 
     def inject(self, faults: Mapping[str, Any]) -> None:
         """Set the faults in place of the present ones; LocalCloudError says what is wrong with them."""
-        self._faults("PUT", json.dumps(faults).encode())
+        self._ask("PUT", "faults", json.dumps(faults).encode())
 
     def clear_faults(self) -> None:
         """No faults any more."""
-        self._faults("DELETE")
+        self._ask("DELETE", "faults")
 
     def faults(self) -> dict[str, Any]:
         """The faults as they stand; what was taken is gone."""
-        found: dict[str, Any] = json.loads(self._faults("GET"))
+        found: dict[str, Any] = json.loads(self._ask("GET", "faults"))
         return found
 
     def stop(self) -> None:
@@ -158,28 +159,27 @@ class LocalCloud:
                 service, **{"endpoint_url": self.endpoint, "config": config, **options}
             )
 
-    def _faults(self, method: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(f"{self.endpoint}/_traindrop/faults", data=body, method=method)  # noqa: S310
+    def _ask(self, method: str, name: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"{self.endpoint}/_traindrop/{name}", data=body, method=method)  # noqa: S310
         try:
             with _direct.open(request, timeout=10) as answer:
                 content: bytes = answer.read()
                 return content
         except urllib.error.HTTPError as error:
             with error:
-                raise LocalCloudError(error.read().decode()) from error
+                raise LocalCloudError(json.loads(error.read()).get("error", str(error))) from error
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise LocalCloudError(f"The local cloud ended at its start:\n{self._process_log()}")
-            with contextlib.suppress(OSError), _direct.open(f"{self.endpoint}/_ministack/ready", timeout=5) as answer:
-                if answer.status == 200:
+            with contextlib.suppress(OSError, LocalCloudError):
+                # Another local cloud on this port answers with another directory; the one started here then ends.
+                if json.loads(self._ask("GET", "ready"))["state_dir"] == str(self.state_dir):
                     return
             time.sleep(0.05)
-        log = self._process_log()
-        self.stop()
-        raise LocalCloudError(f"The local cloud did not answer within {START_SECONDS:g} s:\n{log}")
+        raise LocalCloudError(f"The local cloud did not answer within {START_SECONDS:g} s:\n{self._process_log()}")
 
     def _process_log(self) -> str:
         """The end of what the server said; readable through the open file when the file itself is removed."""

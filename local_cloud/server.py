@@ -13,7 +13,7 @@ import time
 from local_cloud.hooks import HookMissing, check_versions
 
 ADAPTERS = (
-    "faults", "iam", "object_storage", "events", "invocations", "lambda_runtime", "notifications", "metrics",
+    "control", "faults", "iam", "object_storage", "events", "invocations", "lambda_runtime", "notifications", "metrics",
     "state_machines", "sagemaker.service",
 )
 """In the order in which they are installed."""
@@ -27,12 +27,15 @@ def main() -> int:
         check_versions()
         for name in ADAPTERS:
             _install(name)
+        from ministack import app
+
+        app.main()
     except HookMissing as error:
         print(f"The local cloud cannot start: {error}.", file=sys.stderr, flush=True)
         return 3
-    from ministack import app
-
-    app.main()
+    finally:
+        if _orphaned.is_set():
+            _clean_up()
     return 0
 
 
@@ -47,12 +50,21 @@ def _install(name: str) -> None:
     module.install()
 
 
+_orphaned = threading.Event()
+
+
 def _end_with_the_keeper() -> None:
-    """The keeper holds the other end of standard input; if even it was killed, clean up here."""
+    """The keeper holds the other end of standard input; if even it was killed, this process cleans up."""
     while os.read(0, 1024):
         pass
+    _orphaned.set()
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
+    _clean_up()
+
+
+def _clean_up() -> None:
+    """Remove every file and kill every process of this group, this one included."""
     shutil.rmtree(os.environ["TRAINDROP_STATE_DIR"], ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
