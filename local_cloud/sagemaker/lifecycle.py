@@ -125,7 +125,7 @@ class TrainingRun:
         while True:
             number += 1
             self._job.advance("Starting", message)
-            if (early := self._provision()) is not None:
+            if (early := self._provision(number)) is not None:
                 return early
             try:
                 ending = self._on_host(number)
@@ -138,15 +138,18 @@ class TrainingRun:
             if ending.cause != "interrupted":
                 return _final_status(ending)
 
-    def _provision(self) -> tuple[str, str] | None:
-        """Wait for capacity; the final status of a job that ends before it gets any."""
+    def _provision(self, number: int) -> tuple[str, str] | None:
+        """Wait for capacity; the final status of a job that ends before it gets any.
+
+        A job that had a host waits for the next one; only the first can end in CapacityError.
+        """
         ready = time.monotonic() + self._settings.provision_seconds
         while time.monotonic() < ready or (self._job.spot and self._faults.spot_never_arrives()):
             if (cause := self._reason_to_stop()) is not None:
                 self._job.stopping()
                 return _final_status(Ending(cause))
             self._pause(min(_POLL_SECONDS, max(0.0, ready - time.monotonic()) or _POLL_SECONDS))
-        if self._faults.take_capacity_error():
+        if number == 1 and self._faults.take_capacity_error():
             raise JobFailure(CAPACITY_ERROR)
         return None
 
