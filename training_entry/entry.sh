@@ -14,10 +14,15 @@ mkdir -p "$packages" "$work/python" "$root/output"
 
 ln -sfn "$here" "$work/python/training_entry"
 PYTHONPATH=$packages:$work/python${PYTHONPATH:+:$PYTHONPATH}
+PYTHONSAFEPATH=1
 PYTHONUNBUFFERED=1
-export PYTHONPATH PYTHONUNBUFFERED
+export PYTHONPATH PYTHONSAFEPATH PYTHONUNBUFFERED
+cd "$work"
 
-missing=$(python3 -m training_entry.requirements "$here/requirements.txt")
+if ! missing=$(python3 -m training_entry.requirements "$here/requirements.txt"); then
+    echo "The training image has no Python 3.11 or newer that runs as python3." | tee "$root/output/failure" >&2
+    exit 14
+fi
 if [ -n "$missing" ]; then
     echo "Installing:" $missing
     python3 -m pip install --no-deps --require-hashes --only-binary :all: --target "$packages" --upgrade --no-compile \

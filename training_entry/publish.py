@@ -6,11 +6,12 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from training_entry import durable, samples
+from training_entry import durable, metrics, samples
 from training_entry.checkpoints import History
 from training_entry.dataset import Dataset
 from training_entry.job import Job, Paths
@@ -55,20 +56,30 @@ def read(place: Path) -> dict[str, Any]:
 
 
 def package(job: Job, paths: Paths, dataset: Dataset, progress: Progress, device: str) -> None:
-    """Complete the model folder: the model so far, the plots, sample predictions, best.onnx."""
+    """Complete the model folder: the model so far, the plots, sample predictions, best.onnx.
+
+    A model that cost hours is delivered even if its samples or its export fail: metrics.json names what is missing.
+    """
     best_so_far(paths, progress)
     for plot in sorted([*paths.run.glob("*.png"), *paths.run.glob("*.jpg")]):
         durable.copy(plot, paths.model / plot.name)
-    model = _load(paths)
-    samples.draw(model, dataset, job, paths.model / "samples", device)
-    durable.copy(export_onnx(paths, int(job.arguments.get("imgsz", 640))), paths.model / "best.onnx")
+    missing = {}
+    for name, make in (("samples", partial(samples.draw, paths.best, dataset, job, paths.model / "samples", device)),
+                       ("best.onnx", partial(export_onnx, paths, int(job.arguments.get("imgsz", 640))))):
+        try:
+            make()
+        except Exception as error:  # noqa: BLE001  (ultralytics' exporters raise whatever they like)
+            missing[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            print(f"MISSING {name}: {missing[name]}", flush=True)
+    if missing:
+        durable.write_json(paths.model / "metrics.json", {**read(paths.model / "metrics.json"), "missing": missing})
 
 
 def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
     """Evaluate the best model on the validation split, as the end of a training does."""
-    from training_entry import metrics
+    from ultralytics import YOLO
 
-    found = _load(paths).val(
+    found = YOLO(str(paths.best)).val(
         data=str(dataset.description), imgsz=job.arguments.get("imgsz", 640), batch=job.arguments.get("batch", 16),
         device=device.split(",")[0], workers=0, plots=bool(job.arguments.get("plots", True)), verbose=False,
         save_dir=str(paths.run))
@@ -76,18 +87,13 @@ def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
                                             **metrics.evaluation(found, len(dataset.images["val"]))})
 
 
-def export_onnx(paths: Paths, imgsz: int) -> Path:
-    """Export the best model for one image of imgsz x imgsz pixels, fp32, on the processor."""
+def export_onnx(paths: Paths, imgsz: int) -> None:
+    """Put best.onnx into the model folder: the best model in fp32, for one image of imgsz x imgsz pixels."""
     folder = paths.work / "export"
     shutil.rmtree(folder, ignore_errors=True)
     durable.copy(paths.best, folder / "best.pt")
     from ultralytics import YOLO
 
-    return Path(YOLO(str(folder / "best.pt")).export(format="onnx", imgsz=imgsz, device="cpu", simplify=True,
-                                                     verbose=False))
-
-
-def _load(paths: Paths) -> Any:
-    from ultralytics import YOLO
-
-    return YOLO(str(paths.best))
+    exported = YOLO(str(folder / "best.pt")).export(format="onnx", imgsz=imgsz, device="cpu", simplify=True,
+                                                    verbose=False)
+    durable.copy(Path(exported), paths.model / "best.onnx")

@@ -26,8 +26,11 @@ _FOUND = (200, 60, 200)
 _GAP = 8
 
 
-def draw(model: Any, dataset: Dataset, job: Job, folder: Path, device: str) -> None:
+def draw(model: Path, dataset: Dataset, job: Job, folder: Path, device: str) -> None:
     """Write up to 8 JPEGs of at most 150 kB, each the truth beside (or above) the prediction."""
+    from ultralytics import YOLO
+
+    predictor = YOLO(str(model))
     shutil.rmtree(folder, ignore_errors=True)
     images = dataset.images["val"]
     chosen = images[::max(1, len(images) // COUNT)][:COUNT]
@@ -36,8 +39,8 @@ def draw(model: Any, dataset: Dataset, job: Job, folder: Path, device: str) -> N
         if image is None:
             continue
         height, width = image.shape[:2]
-        result = model.predict(image, imgsz=job.arguments.get("imgsz", 640), device=device.split(",")[0], conf=0.25,
-                               verbose=False)[0]
+        result = predictor.predict(image, imgsz=job.arguments.get("imgsz", 640), device=device.split(",")[0],
+                                   conf=0.25, retina_masks=True, verbose=False)[0]
         truth = outlines(label_of(path), width, height)
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:60]
         durable.write(folder / f"{number}-{stem}.jpg", compose(image, truth, _predicted(result)))

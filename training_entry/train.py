@@ -61,7 +61,7 @@ class Training:
         offline.prepare(paths.work)
         os.chdir(paths.work)
         device = devices.choose(paths.root, int(job.arguments.get("batch", 16)))
-        print(f"Run {job.run_id} on {devices.instance_type(paths.root)}, device {device}: Python "
+        print(f"Run {job.run_id} on {devices.instance_type(paths.root) or 'this machine'}, device {device}: Python "
               f"{platform.python_version()}, " + ", ".join(f"{name} {metadata.version(name)}" for name in (
                   "torch", "ultralytics", "numpy", "onnx", "onnxruntime")), flush=True)
         data = dataset.prepare(job, paths)

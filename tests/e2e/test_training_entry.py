@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -417,6 +418,40 @@ def test_labels_that_cannot_be_read_are_named(folder_dataset: Path, tmp_path: Pa
     assert host.run() == 11, host.log
     assert "images/train/plan 0.png: could not convert string to float" in host.failure
     assert len(host.failure.splitlines()) == 1
+
+
+def test_only_what_is_missing_is_installed_and_the_image_stays_as_it_is(tmp_path: Path, folder_dataset: Path) -> None:
+    host = make_host(tmp_path, folder_dataset)
+    (host.root / "input/data/code/train.py").write_text("import sys, tiny_package\nprint(sys.argv, tiny_package)\n")
+    wheel = tmp_path / "wheels/tiny_package-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as packed:
+        packed.writestr("tiny_package.py", "")
+        packed.writestr("tiny_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\n"
+                        "Version: 1.0\nRequires-Dist: torch==0.0\n")
+        packed.writestr("tiny_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
+                        "Tag: py3-none-any\n")
+        packed.writestr("tiny_package-1.0.dist-info/RECORD", "")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    requirements = f"tiny-package==1.0 \\\n    --hash=sha256:{digest}\n"
+    (host.root / "input/data/code/requirements.txt").write_text(requirements)
+    pip: dict[str, Any] = {"PATH": f"{REPOSITORY / '.venvs/uv/bin'}:/usr/bin:/bin", "PIP_NO_INDEX": "1",
+           "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(wheel.parent)}
+    assert host.run(**pip) == 0, host.log
+    assert "Installing: tiny-package==1.0" in host.log
+    assert f"{tmp_path}/tmp/traindrop/packages/tiny_package.py" in host.log
+    assert f"'{tmp_path}/opt/ml', '{tmp_path}/tmp/traindrop'" in host.log
+    assert host.run(**pip) == 0, host.log
+    assert "Installing" not in host.log
+
+
+def test_sigterm_before_the_first_epoch_is_done_ends_quickly_and_without_a_model(
+        folder_dataset: Path, tmp_path: Path) -> None:
+    host = make_host(tmp_path, folder_dataset)
+    assert host.run(signal_at(signal.SIGTERM, "FRESH start", 0)) == 143, host.log
+    assert "STOPPED before the first epoch was done" in host.log
+    assert not (host.root / "output/failure").exists()
+    assert not (host.model / "best.pt").exists()
 
 
 def test_packages_that_cannot_be_installed_are_the_reason(folder_dataset: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,9 @@ import numpy as np
 
 from traindrop import jobs
 from training_entry import metrics, samples
-from training_entry.checkpoints import History
+from training_entry.checkpoints import History, Store
+from training_entry.epochs import Epochs
+from training_entry.job import Paths
 from training_entry.publish import Progress
 
 
@@ -69,6 +72,12 @@ def test_an_evaluation_names_every_class_also_one_without_instances() -> None:
 
 def test_a_detectors_evaluation_has_no_mask_figures() -> None:
     assert not [key for key in metrics.evaluation(found("B"), images=4) if "mask" in key]
+
+
+def test_the_callbacks_travel_to_the_processes_of_other_gpus(tmp_path: Path) -> None:
+    epochs = Epochs(Paths(tmp_path, tmp_path), Store(tmp_path, "run"), Progress("segment", {0: "room"}, 5, History(1)))
+    copy = pickle.loads(pickle.dumps(epochs.on_model_save)).__self__  # noqa: S301
+    assert copy == epochs
 
 
 def test_stopping_before_the_epochs_asked_for_is_early_only_when_finished() -> None:
