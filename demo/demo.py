@@ -6,6 +6,7 @@ everything else is watched as a user of AWS could watch it.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import shutil
@@ -181,23 +182,28 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def main(_arguments: Sequence[str] = ()) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Show the demo; 0 only if all of it happened."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Train a model on the local cloud, and watch.")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first, then holds what was delivered")
+    folder = parser.parse_args(arguments).folder.resolve()
     screen = Screen(sys.stdout)
-    demo = Demo(screen, FOLDER)
-    signal.signal(signal.SIGTERM, _interrupt)
+    demo = Demo(screen, folder)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         demo.show()
     except KeyboardInterrupt:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         screen.line("stopped; nothing is left running and nothing is left on disk", style="bold")
         return 130
     except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence and a file, not a traceback
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        (FOLDER / "demo.log").write_text(traceback.format_exc(), encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "demo.log").write_text(traceback.format_exc(), encoding="utf-8")
         screen.line(f"FAILED while {demo.stage}: {error or type(error).__name__}", style="bold red")
         screen.line(f"look at {_short(demo.log)}")
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     screen.line(
         f"all of it happened: trained, interrupted, resumed, mask mAP50 at least {MINIMUM_MAP50}", style="bold green"
     )

@@ -119,7 +119,7 @@ def _attempt(rng: random.Random) -> Plan:
     shell = [Wall(rng.choice((14, 16, 18, 20))) for _ in range(4)]
     footprint = (x0, y0, x0 + width, y0 + height)
     cells = list(_split(Cell(footprint, (shell[0], shell[1], shell[2], shell[3])), rng, 0))
-    if len(cells) > 5 and rng.random() < 0.45:
+    if len(cells) > 5 and rng.random() < 0.25:
         _cut_corner(cells, shell, rng)
     for number, cell in enumerate(cells):
         cell.room = number

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo import demo, floor_plans
 from demo.following import Notification, Run
 from demo.screen import Screen
 from demo.verdict import faults_of, how_long, receipt_lines
+from local_cloud.process import LocalCloud
 
 JOB = "rooms-20261124t010203-0a1b2c3d-1"
 
@@ -257,3 +261,35 @@ def test_a_terminal_gets_colours_unless_they_are_refused(monkeypatch: pytest.Mon
     screen.line("an [unmarked] line", style="red")
     assert "an [unmarked] line" in terminal.getvalue()
     assert ("\x1b[31m" in terminal.getvalue()) is not no_color
+
+
+@pytest.fixture
+def no_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(floor_plans, "generate", lambda directory: directory.mkdir())
+
+
+@pytest.mark.usefixtures("no_plans")
+def test_a_failure_names_the_stage_and_a_log_file_and_shows_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError("no port is free")
+
+    monkeypatch.setattr(LocalCloud, "start", refuse)
+    assert demo.main(["--folder", str(tmp_path / "demo")]) == 1
+    text = capsys.readouterr().out
+    assert "FAILED while starting the local cloud: no port is free" in text
+    assert f"look at {tmp_path / 'demo' / 'demo.log'}" in text
+    assert "Traceback" not in text
+    assert "OSError" in (tmp_path / "demo" / "demo.log").read_text()
+
+
+@pytest.mark.usefixtures("no_plans")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    monkeypatch.setattr(LocalCloud, "start", lambda **_: signal.raise_signal(number))
+    assert demo.main(["--folder", str(tmp_path / "demo")]) == 130
+    assert not (tmp_path / "demo").exists()
+    assert "nothing is left running" in capsys.readouterr().out
