@@ -34,6 +34,7 @@ class TrainingFaults(_Part):
     quota_errors: NonNegativeInt = 0
     spot_never_arrives: bool = False
     internal_errors: NonNegativeInt = 0
+    stub_fails_with: str = ""
 
 
 class EventFaults(_Part):
@@ -96,6 +97,11 @@ def take_internal_error() -> bool:
 def spot_never_arrives() -> bool:
     """Whether spot jobs stay without a host."""
     return _current.training.spot_never_arrives
+
+
+def stub_failure() -> str:
+    """The reason that the stub trainer fails with; empty while it does not."""
+    return _current.training.stub_fails_with
 
 
 def interruption_for(host: int) -> int | None:

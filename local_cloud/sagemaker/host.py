@@ -89,13 +89,16 @@ class Host:
         for name, content in files.items():
             (self.opt_ml / "input" / "config" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
-    def start(self, credentials: dict[str, str], region: str, *, hold_after_epoch: int | None) -> Container:
+    def start(self, credentials: dict[str, str], region: str, *, hold_after_epoch: int | None,
+              stub_failure: str = "") -> Container:
         """Run the entry. With the stub trainer, `hold_after_epoch` makes it wait there to be interrupted."""
         environment = self._environment(credentials, region)
         if self._settings.trainer == "stub":
             command = [sys.executable, "-S", "-E", str(_STUB), str(self.opt_ml), str(self.checkpoints)]
             if self._settings.stub_seconds is not None:
                 environment["TRAINDROP_STUB_SECONDS"] = str(self._settings.stub_seconds)
+            if stub_failure:
+                environment["TRAINDROP_STUB_FAILS_WITH"] = stub_failure
             if hold_after_epoch is not None:
                 environment["TRAINDROP_STUB_HOLD_AFTER_EPOCH"] = str(hold_after_epoch)
         else:

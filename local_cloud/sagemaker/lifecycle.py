@@ -42,6 +42,7 @@ class Faults(Protocol):
     def take_internal_error(self) -> bool: ...  # noqa: D102
     def interruption_for(self, host: int) -> int | None: ...  # noqa: D102
     def spot_never_arrives(self) -> bool: ...  # noqa: D102
+    def stub_failure(self) -> str: ...  # noqa: D102
 
 
 class RoleSession(Protocol):
@@ -182,7 +183,8 @@ class TrainingRun:
         if self._must_stop():
             raise Cancelled
         interrupt_after = self._faults.interruption_for(number) if self._job.spot else None
-        container = host.start(self._role.credentials(), self._role.region, hold_after_epoch=interrupt_after)
+        container = host.start(self._role.credentials(), self._role.region, hold_after_epoch=interrupt_after,
+                               stub_failure=self._faults.stub_failure())
         try:
             self._job.advance("Training")
             progress = _Progress(time.time(), interrupt_after)

@@ -7,8 +7,8 @@ model (a few bytes each, with curves that rise).
 How long it takes: up to 50 epochs 0.2 seconds in all; more epochs a tenth of a second each, so that a test can catch
 a job in Training by a setting that users have. TRAINDROP_STUB_SECONDS sets the seconds of all epochs together, and
 so does the argument {"stub": {"seconds": 5, "fail": "CUDA out of memory", "fail_after_epochs": 2}} in job.json.
-TRAINDROP_STUB_HOLD_AFTER_EPOCH makes it wait after that epoch to be killed. SIGTERM ends it in the middle of an epoch,
-with the best so far and exit code 143.
+TRAINDROP_STUB_FAILS_WITH is the reason that it fails with. TRAINDROP_STUB_HOLD_AFTER_EPOCH makes it wait after that
+epoch to be killed. SIGTERM ends it in the middle of an epoch, with the best so far and exit code 143.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Stub:
         self.job: dict[str, Any] = json.loads((opt_ml / "input/data/config/job.json").read_text("utf-8"))
         arguments = dict(self.job.get("arguments", {}))
         self.knobs: dict[str, Any] = arguments.pop("stub", {})
+        if "TRAINDROP_STUB_FAILS_WITH" in os.environ:
+            self.knobs["fail"] = os.environ["TRAINDROP_STUB_FAILS_WITH"]
         self.arguments = arguments
         self.epochs = int(arguments.get("epochs", 3))
         self.segments = self.job.get("task", "segment") == "segment"

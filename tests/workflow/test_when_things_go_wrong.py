@@ -138,8 +138,8 @@ def test_a_quota_of_zero_is_named_with_the_way_to_raise_it(stack: Stack) -> None
 
 
 def test_a_failing_training_names_its_true_reason(stack: Stack) -> None:
-    files = dataset_files(marker="oom", settings="epochs: 3\nimgsz: 64\nbatch: 2\nseed: 666\n")
-    stack.drop_zip("oom", files)
+    stack.cloud.inject({"training": {"stub_fails_with": "CUDA out of memory"}})
+    stack.drop_zip("oom")
     execution = stack.ended("oom")
     assert (execution["status"], execution["error"]) == ("FAILED", "TrainingCodeError")
     assert "out of memory" in stack.message("oom", "Failed")["body"]
