@@ -19,7 +19,7 @@ TEMPLATE = Path(__file__).resolve().parent.parent / "template.yaml"
 BEGIN = "  # BEGIN TrainingImages: written by `make images`"
 END = "  # END TrainingImages"
 FRAMEWORK, VERSION, PYTHON = "pytorch", "2.10.0", "py313"
-"""The newest of the SDK's `pytorch` line; its images have CUDA 13.0, which ml.g4dn, g5 and g6 have and ml.p3 has not."""
+"""The newest of the SDK's `pytorch` line, with CUDA 13.0, which ml.g4dn, g5 and g6 run and ml.p3 does not."""
 INSTANCE_TYPE = "ml.g4dn.xlarge"
 ISOLATED = ("us-iso", "eu-iso", "eusc-")
 """Partitions that a public template cannot be tried in."""
@@ -28,7 +28,7 @@ ISOLATED = ("us-iso", "eu-iso", "eusc-")
 def resolve() -> dict[str, str]:
     """Image URI by region, in the order of the regions' names."""
     os.environ.setdefault("SAGEMAKER_TELEMETRY_OPT_OUT", "true")
-    from sagemaker.core import image_uris
+    from sagemaker.core import image_uris  # type: ignore[import-not-found]
 
     known = json.loads(files("sagemaker.core").joinpath(f"image_uri_config/{FRAMEWORK}.json").read_text())
     regions = known["training"]["versions"][VERSION]["registries"]

@@ -1,0 +1,117 @@
+"""What each part of the stack may do: no more than it does, and every permission with its reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.template.rendering import ROOT, TEMPLATE, granted, listed, resources, role_statements, written
+
+CALLS = {
+    "dynamodb:DeleteItem": "delete_item", "dynamodb:GetItem": "get_item", "dynamodb:PutItem": "put_item",
+    "dynamodb:UpdateItem": "update_item", "logs:DescribeLogStreams": "describe_log_streams",
+    "logs:GetLogEvents": "get_log_events", "s3:AbortMultipartUpload": "upload_fileobj",
+    "s3:GetObject": "get_object|head_object|s3.copy", "s3:ListBucket": "list_objects_v2|head_object|get_object",
+    "s3:PutObject": "put_object|upload_fileobj", "sagemaker:CreateTrainingJob": "create_training_job",
+    "sagemaker:AddTags": '"Tags"', "sagemaker:DescribeTrainingJob": "describe_training_job",
+    "sagemaker:StopTrainingJob": "stop_training_job", "sns:Publish": "sns.publish", "iam:PassRole": '"RoleArn"',
+    "states:StartExecution": "start_execution", "states:DescribeExecution": "describe_execution",
+    "states:GetExecutionHistory": "get_execution_history", "states:SendTaskSuccess": "send_task_success",
+    "states:SendTaskFailure": "send_task_failure"}
+"""What in the code needs an action; a function that is granted one that no code needs is a fault."""
+
+ONLY_ON_AWS = {
+    "TrainingRole": {
+        "cloudwatch:PutMetricData", "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer", "s3:AbortMultipartUpload"},
+    "TrainingStateMachineRole": {
+        "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery"},
+    "ExtractModelFunctionRole": {"s3:AbortMultipartUpload"}}
+"""Permissions that nothing on the local cloud uses, so no test there misses them: change them with AWS's docs open."""
+
+
+def test_every_function_has_one_role_that_no_other_has() -> None:
+    roles = [function["Role"]["Fn::GetAtt"][0] for function in resources("AWS::Lambda::Function").values()]
+    assert len(roles) == len(set(roles)) == 9
+
+
+def test_every_statement_is_preceded_by_a_comment_that_says_why() -> None:
+    lines = TEMPLATE.read_text().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"\s+- (Sid|Effect):", line)]
+    bare = [f"line {number + 1}: {lines[number].strip()}" for number in starts
+            if not re.match(r"\s+# \S+ \S+", lines[number - 1])]
+    assert not bare
+    assert len(starts) == _count_statements(written()["Resources"])
+
+
+def _count_statements(value: object) -> int:
+    if isinstance(value, list):
+        return sum(_count_statements(item) for item in value)
+    if not isinstance(value, dict):
+        return 0
+    return sum(_count_statements(item) for item in value.values()) + ("Effect" in value)
+
+
+def test_a_resource_of_everything_is_argued_on_its_line() -> None:
+    found = [line for line in TEMPLATE.read_text().splitlines() if re.search(r"Resource: \[?[\"']?\*", line)]
+    assert found
+    assert all(re.search(r"# because \w+", line) for line in found), found
+
+
+def test_only_the_argued_statements_reach_everything() -> None:
+    reaching = {(role, action) for role, found in role_statements().items() for statement in found
+                if "*" in listed(statement["Resource"]) for action in listed(statement["Action"])}
+    assert reaching == {
+        ("TrainingRole", "cloudwatch:PutMetricData"), ("TrainingRole", "ecr:GetAuthorizationToken"),
+        *(("TrainingStateMachineRole", action) for action in ONLY_ON_AWS["TrainingStateMachineRole"])}
+
+
+def test_no_action_has_a_wildcard() -> None:
+    assert not [(role, action) for role, actions in granted().items() for action in actions if "*" in action]
+
+
+@pytest.mark.parametrize("role", sorted(role for role in granted() if role.endswith("FunctionRole")))
+def test_a_function_is_granted_only_what_some_code_calls(role: str) -> None:
+    code = "\n".join(path.read_text() for path in Path(ROOT / "traindrop").glob("*.py"))
+    function = written()["Resources"][role.removesuffix("Role")]["Properties"]
+    put_aside = {"sqs:SendMessage"} if "EventInvokeConfig" in function else set()
+    assert granted()[role] >= put_aside
+    assert not [action for action in sorted(granted()[role] - put_aside) if not re.search(CALLS[action], code)]
+
+
+def test_permissions_that_only_aws_uses_are_the_listed_ones() -> None:
+    kinds = r"ecr:|cloudwatch:|s3:AbortMultipartUpload|logs:.*(Deliver|ResourcePolic|DescribeLogGroups)"
+    found = {role: {action for action in actions if re.match(kinds, action)} for role, actions in granted().items()}
+    assert {role: actions for role, actions in found.items() if actions} == ONLY_ON_AWS
+
+
+def test_managed_policies_are_no_more_than_logs_and_traces() -> None:
+    """Only on AWS: MiniStack does not check them."""
+    names = {arn.rsplit("/", 1)[-1] for role in resources("AWS::IAM::Role").values()
+             for arn in role.get("ManagedPolicyArns", [])}
+    assert names == {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+
+
+def test_a_training_job_cannot_write_where_models_and_datasets_lie() -> None:
+    for statement in role_statements()["TrainingRole"]:
+        if "s3:PutObject" in listed(statement["Action"]):
+            for resource in listed(statement["Resource"]):
+                assert re.fullmatch(r"\$\{ArtifactBucket\.Arn\}/(checkpoints|training-output)/\*", resource["Fn::Sub"])
+
+
+def test_only_start_training_may_pass_a_role_and_only_to_sagemaker() -> None:
+    passing = [(role, statement) for role, found in role_statements().items() for statement in found
+               if "iam:PassRole" in listed(statement["Action"])]
+    assert [role for role, _ in passing] == ["StartTrainingFunctionRole"]
+    assert passing[0][1]["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    assert passing[0][1]["Resource"] == {"Fn::GetAtt": ["TrainingRole", "Arn"]}
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"])
+def test_nothing_travels_in_the_clear(kind: str) -> None:
+    for policy in resources(kind).values():
+        denies = [statement for statement in policy["PolicyDocument"]["Statement"] if statement["Effect"] == "Deny"]
+        assert [statement["Condition"] for statement in denies] == [{"Bool": {"aws:SecureTransport": "false"}}]
