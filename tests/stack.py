@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from local_cloud.deploy import deploy
 from local_cloud.process import LocalCloud
 
 YAML = "train: images/train\nval: images/val\nnames: [room]\n"
@@ -68,6 +69,10 @@ class Stack:
                 "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
                 "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]})})
         cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def redeploy(self, parameters: Mapping[str, str]) -> None:
+        """Deploy the stack again with other parameters."""
+        deploy(self.cloud, parameters=parameters)
 
     def put(self, key: str, body: bytes) -> None:
         """Put one object into the dataset bucket."""
