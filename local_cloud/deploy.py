@@ -145,7 +145,8 @@ def _install_for_host(sources: Path) -> None:
 
 
 def _pairs(parameters: Mapping[str, str]) -> list[str]:
-    return [f"{name}={value}" for name, value in parameters.items()]
+    """As the SAM CLI wants them: quoted, because it splits at spaces."""
+    return [f'{name}="{value}"' for name, value in parameters.items()]
 
 
 def _local_parameters(samconfig: Path) -> dict[str, str]:

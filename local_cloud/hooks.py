@@ -33,20 +33,23 @@ def check_versions() -> None:
             )
 
 
-def replace(module: ModuleType, name: str, parameters: str, build: Callable[[Any], Any]) -> None:
-    """Put `build(original)` in the place of `module.name`.
+def replace(
+    place: ModuleType | dict[str, Any], name: str, parameters: str, build: Callable[[Any], Any], *, within: str = ""
+) -> None:
+    """Put `build(original)` in the place of a module's attribute or a table's entry.
 
-    `parameters` are the names that the original must have, separated by spaces. HookMissing says what is not there.
+    `parameters` are the names that the original must have, separated by spaces; `within` names a table in messages.
+    HookMissing says what is not there.
     """
-    place = f"{module.__name__}.{name}"
-    original = getattr(module, name, None)
+    entries = place.__dict__ if isinstance(place, ModuleType) else place
+    where = f"{place.__name__ if isinstance(place, ModuleType) else within}.{name}"
+    original = entries.get(name)
     if original is None:
-        raise HookMissing(f"{place} does not exist; the local cloud replaces it (ministack {_installed()})")
-    if callable(original):
-        found = " ".join(inspect.signature(original).parameters)
-        if found != parameters:
-            raise HookMissing(f"{place} takes ({found}) and not ({parameters}); the local cloud replaces it")
-    setattr(module, name, build(original))
+        raise HookMissing(f"{where} does not exist; the local cloud replaces it (ministack {_installed()})")
+    found = " ".join(inspect.signature(original).parameters)
+    if found != parameters:
+        raise HookMissing(f"{where} takes ({found}) and not ({parameters}); the local cloud replaces it")
+    entries[name] = build(original)
 
 
 def require(module: ModuleType, *names: str) -> None:

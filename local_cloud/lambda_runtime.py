@@ -18,6 +18,7 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.core.responses import error_response_json, get_region, new_uuid
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
 
 from local_cloud import hooks, iam
 
@@ -74,6 +75,9 @@ def install() -> None:
     hooks.require(lambda_runtime, "ProvidedWorker", "execution_credentials")
     hooks.require(lambda_svc, "_execute_function_provided_warm", "_resolve_layer_zip", "_runtime_env_vars")
     hooks.replace(lambda_svc, "_create_function", "data", _with_role_check)
+    hooks.require(provisioners, "_RESOURCE_HANDLERS")
+    hooks.replace(provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"], "create", "logical_id props stack_name",
+                  _with_role_check_in_stacks, within="AWS::Lambda::Function")
     hooks.replace(lambda_runtime, "_worker_class_for", "config", _worker_class)
     hooks.replace(lambda_svc, "_execute_function_warm", "func event request_id", _execute_warm)
     hooks.replace(lambda_svc, "_provided_runtime_code_dir", "code_zip", _with_bootstrap)
@@ -96,6 +100,19 @@ def _with_role_check(original: Any) -> Any:
         return original(data)
 
     return create_function
+
+
+def _with_role_check_in_stacks(original: Any) -> Any:
+    """The same for CloudFormation, which does not go through the API."""
+
+    def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        try:
+            iam.check_assumable(props.get("Role", ""), "lambda.amazonaws.com", "")
+        except iam.NotAssumable as error:
+            raise ValueError("The role defined for the function cannot be assumed by Lambda.") from error
+        return original(logical_id, props, stack_name)
+
+    return create
 
 
 def _worker_class(original: Any) -> Any:
