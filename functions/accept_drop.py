@@ -8,7 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, claims, client, transient_errors_named
+from environment import ENVIRONMENT, aws_errors_named, claims, client
 
 from traindrop.intake import Arrival, Reception
 
@@ -16,7 +16,7 @@ logger = Logger()
 
 
 @logger.inject_lambda_context
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take an EventBridge `Object Created`; its key is raw and is never unquoted."""
     item = event["detail"]["object"]

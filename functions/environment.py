@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
-from traindrop.errors import TransientError
+from traindrop.errors import AccessDenied, TransientError
 from traindrop.jobs import Places
 from traindrop.runs import Claims, Runs
 from traindrop.training import Trainer
@@ -26,6 +26,7 @@ _TRANSIENT = frozenset({
     "ServiceException", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "ThrottledException",
     "TooManyRequestsException", "TransactionInProgressException", "PreconditionFailed",
     "ConditionalRequestConflict"})
+_DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 
 
 class Environment(BaseModel):
@@ -78,10 +79,10 @@ def trainer() -> Trainer:
     return Trainer(client("sagemaker"), client("stepfunctions"), runs(), client("logs"))
 
 
-def transient_errors_named(handler: Handler) -> Handler:
-    """Give what passes by itself one name, `TransientError`, that the state machine retries.
+def aws_errors_named(handler: Handler) -> Handler:
+    """Name AWS's errors by what to do: `TransientError` is retried by the state machine, `AccessDenied` fails the run.
 
-    botocore has retried by then; an error of any other kind keeps its own name and fails the run.
+    botocore has retried by then. An error of any other kind keeps its own name and fails the run.
     """
 
     @functools.wraps(handler)
@@ -93,6 +94,9 @@ def transient_errors_named(handler: Handler) -> Handler:
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             if answer["Error"]["Code"] in _TRANSIENT or status >= 500:
                 raise TransientError(str(error)) from error
+            if answer["Error"]["Code"] in _DENIED:
+                raise AccessDenied(f"{error}. The role of this function may not do that: deploy the stack again to "
+                                   "restore its policies, or ask who manages your organisation's") from error
             raise
         except BotoCoreError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, claims, client, runs, transient_errors_named
+from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
 
 from traindrop.delivery import Delivery
 
@@ -15,7 +15,7 @@ logger = Logger()
 
 
 @logger.inject_lambda_context
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Stream the archive from S3 to S3; memory stays bounded and no disk is used."""
     delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)

@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, claims, client, runs, transient_errors_named
+from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
 
 from traindrop.delivery import Delivery
 
@@ -18,7 +18,7 @@ metrics = Metrics()
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Metrics have no run as a dimension: each would cost its own custom metric."""
     delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)

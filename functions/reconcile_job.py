@@ -7,13 +7,13 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import trainer, transient_errors_named
+from environment import aws_errors_named, trainer
 
 logger = Logger()
 
 
 @logger.inject_lambda_context
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Answer the job's status; the state machine then starts it again, which adopts a running or an ended job."""
     seen = trainer().reconcile(event["run_id"], datetime.now(UTC))

@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import runs, trainer, transient_errors_named
+from environment import aws_errors_named, runs, trainer
 
 from traindrop.jobs import ENDED
 
@@ -14,7 +14,7 @@ logger = Logger()
 
 
 @logger.inject_lambda_context
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take a `SageMaker Training Job State Change`; describe the job, since the event knows no billable seconds."""
     name = event["detail"]["TrainingJobName"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, client, places, trainer, transient_errors_named
+from environment import ENVIRONMENT, aws_errors_named, client, places, trainer
 
 from traindrop.training import Starter
 
@@ -15,7 +15,7 @@ logger = Logger()
 
 
 @logger.inject_lambda_context
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Leave the task token with the run; `report_job_end` answers it when the job has ended."""
     starter = Starter(trainer=trainer(), s3=client("s3"), sns=client("sns"), places=places(), clock=time.time,

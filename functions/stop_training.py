@@ -8,7 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, claims, client, runs, trainer, transient_errors_named
+from environment import ENVIRONMENT, aws_errors_named, claims, client, runs, trainer
 
 from traindrop.ending import Ending
 
@@ -18,7 +18,7 @@ metrics = Metrics()
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@transient_errors_named
+@aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take a `Step Functions Execution Status Change` with FAILED, TIMED_OUT or ABORTED."""
     ending = Ending(sfn=client("stepfunctions"), sns=client("sns"), runs=runs(), claims=claims(), trainer=trainer(),

@@ -113,8 +113,9 @@ class Stack:
             batch = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
             for item in batch:
                 document = json.loads(item["Body"])
-                attributes = {key: value["Value"] for key, value in document["MessageAttributes"].items()}
-                self._messages.append({"subject": document["Subject"], "body": document["Message"], **attributes})
+                attributes = {key: value["Value"] for key, value in document.get("MessageAttributes", {}).items()}
+                if attributes:  # an alarm has none
+                    self._messages.append({"subject": document["Subject"], "body": document["Message"], **attributes})
                 self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=item["ReceiptHandle"])
             if not batch:
                 return [message for message in self._messages if message["dataset"] == dataset]

@@ -160,7 +160,7 @@ def resolve(description: Description, files: Mapping[str, File],
         seen: set[str] = set()
         folders: set[str] = set()
         for entry in entries:
-            found = list(_images(entry, files, read, folders))
+            found = list(dict.fromkeys(_images(entry, files, read, folders)))
             if not found:
                 problems.append(Problem(
                     "split.no_images", f"data.yaml names `{name}: {entry}`, but no image lies there; upload the "
@@ -192,7 +192,7 @@ def _images(entry: str, files: Mapping[str, File], read: Callable[[str], bytes],
             path = line.strip().replace("\\", "/")
             if path.startswith("./"):
                 path = posixpath.join(posixpath.dirname(entry), path[2:])
-            path = path.lstrip("/")
+            path = posixpath.normpath(path).lstrip("/")
             if path in files and is_image(path):
                 folders.add(posixpath.dirname(path))
                 yield path

@@ -52,7 +52,7 @@ class Ending:
         self._give_back(run)
         if self._has_published(str(detail["executionArn"])):
             return "the execution had published its end"
-        outcome, error, cause = self._diagnose(detail, stopped=stopped)
+        outcome, error, cause = self._diagnose({**self._ended(detail), **_known(detail)}, stopped=stopped)
         flag = f"notified_{redrives}"
         if not self.runs.mark_once(run_id, flag):
             return "published before"
@@ -78,12 +78,17 @@ class Ending:
 
     def _input(self, detail: Mapping[str, Any]) -> dict[str, Any]:
         """The execution's input; the event leaves out a long one."""
-        text = detail.get("input") or self.sfn.describe_execution(executionArn=detail["executionArn"]).get("input", "")
+        text = detail.get("input") or self.sfn.describe_execution(executionArn=detail["executionArn"]).get("input")
         try:
             given = json.loads(text or "{}")
         except ValueError:
             given = {}
         return given if isinstance(given, dict) else {}
+
+    def _ended(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+        """Error and cause as the execution keeps them; the event of a stopped one may leave them out."""
+        found = self.sfn.describe_execution(executionArn=detail["executionArn"])
+        return {key: found[key] for key in ("error", "cause") if found.get(key)}
 
     def _give_back(self, run: Mapping[str, Any]) -> None:
         """Release what the run claimed, so that the same dataset can start again."""
@@ -114,6 +119,10 @@ class Ending:
         if detail["status"] == "TIMED_OUT":
             return "Failed", error, f"{cause or 'The run took longer than any run may.'} Start it again."
         return "Failed", error, cause or "The execution failed without a cause; its history in the console tells more."
+
+
+def _known(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in detail.items() if value is not None}
 
 
 def explain(cause: str) -> str:

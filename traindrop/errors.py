@@ -11,6 +11,10 @@ class TransientError(TraindropError):
     """AWS was busy or broken for a moment: the state machine tries again."""
 
 
+class AccessDenied(TraindropError):
+    """A role of the stack lacks a permission: somebody changed a policy, or an organisation's rule forbids the call."""
+
+
 class RunNotFound(TraindropError):
     """No run record of that id: the state machine was started with an input that no drop made."""
 

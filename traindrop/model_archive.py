@@ -67,7 +67,7 @@ def extract(s3: S3Client, *, bucket: str, archive_key: str, target_prefix: str, 
 
 
 def best_checkpoint(s3: S3Client, *, bucket: str, checkpoint_prefix: str, target_prefix: str) -> list[str]:
-    """Deliver the newest best.pt (and its results.csv) among the checkpoints, for a job that left no archive.
+    """Deliver the newest best.pt among the checkpoints, and its figures, for a job that left no archive.
 
     Raises:
         NoModel: there is no checkpoint either.
@@ -79,7 +79,7 @@ def best_checkpoint(s3: S3Client, *, bucket: str, checkpoint_prefix: str, target
         raise NoModel(f"the training left no model and no checkpoint below s3://{bucket}/{checkpoint_prefix}")
     newest = max(best, key=lambda item: (item["LastModified"], item["Key"]))["Key"]
     delivered = []
-    for name in ("best.pt", "results.csv"):
+    for name in ("best.pt", "metrics.json", "results.csv"):
         source = newest.removesuffix("best.pt") + name
         if any(item["Key"] == source for item in found):
             s3.copy({"Bucket": bucket, "Key": source}, bucket, target_prefix + name)

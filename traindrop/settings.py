@@ -46,7 +46,7 @@ class TrainArguments(BaseModel):
     overlap_mask: StrictBool | None = None
     single_cls: StrictBool | None = None
     rect: StrictBool | None = None
-    multi_scale: StrictBool | None = None
+    multi_scale: Annotated[float, Field(ge=0, le=0.5)] | None = None
     fraction: Annotated[float, Field(gt=0, le=1)] | None = None
     hsv_h: Share | None = None
     hsv_s: Share | None = None
