@@ -47,6 +47,14 @@ def test_every_statement_is_preceded_by_a_comment_that_says_why() -> None:
     assert len(starts) == _count_statements(written()["Resources"])
 
 
+def test_every_security_exception_is_preceded_by_its_reason() -> None:
+    """That the list is exact is held by `make check`."""
+    lines = TEMPLATE.read_text().splitlines()
+    starts = [number for number, line in enumerate(lines) if re.match(r"\s+- \{rule: ", line)]
+    assert len(starts) == len(written()["Metadata"]["SecurityExceptions"]) > 0
+    assert all(re.match(r"\s+# \S+ \S+", lines[number - 1]) for number in starts)
+
+
 def _count_statements(value: object) -> int:
     if isinstance(value, list):
         return sum(_count_statements(item) for item in value)

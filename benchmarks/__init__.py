@@ -1,0 +1,1 @@
+"""Benchmarks: each module measures one thing and answers figures that say more as ratios than as seconds."""
