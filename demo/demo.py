@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import json
 import shutil
 import signal
@@ -31,6 +32,8 @@ from local_cloud.process import ROOT, LocalCloud
 FOLDER = ROOT / ".local" / "demo"
 DATASET = "floor plans"
 INTERRUPTION = {"training": {"interrupt_after_epochs": [2]}}
+# On AWS as here a lost report is found by looking at the job; every ten seconds would be distracting to watch.
+PARAMETERS = {"ReconcilePeriodSeconds": "300"}
 START_SECONDS = 90.0
 RUN_SECONDS = 900.0
 MESSAGE_SECONDS = 30.0
@@ -69,8 +72,10 @@ class Demo:
             self._on(cloud, archive)
 
     def _on(self, cloud: LocalCloud, archive: Path) -> None:
-        with self._stage("building and deploying template.yaml with the SAM CLI"):
-            outputs = deploy.deploy(cloud)
+        with self._stage("building template.yaml with the SAM CLI"):
+            deploy.build()
+        with self._stage("deploying it to the local cloud"):
+            outputs = deploy.deploy(cloud, parameters=PARAMETERS)
             queue_url = _inbox(cloud, outputs["NotificationTopicArn"])
             cloud.inject(INTERRUPTION)
         with self._stage("dropping the dataset, and following its run"):
@@ -147,6 +152,19 @@ class Demo:
             yield
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether nobody else shows a demo in this folder; nobody else can while this is held."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
 def _stop(cloud: LocalCloud) -> None:
     """Stop a cloud, with further interrupts held back."""
     held = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -188,22 +206,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first, then holds what was delivered")
     folder = parser.parse_args(arguments).folder.resolve()
     screen = Screen(sys.stdout)
-    demo = Demo(screen, folder)
     before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _alone(folder) as alone:
+            if alone:
+                return _guarded(Demo(screen, folder))
+            screen.line(f"another demo is using {_short(folder)}: let it end, or give --folder", style="bold red")
+            return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _guarded(demo: Demo) -> int:
+    """Show it; whatever happens, a user gets a sentence and never a traceback."""
+    screen, folder = demo.screen, demo.folder
     try:
         demo.show()
     except KeyboardInterrupt:
         shutil.rmtree(folder, ignore_errors=True)
         screen.line("stopped; nothing is left running and nothing is left on disk", style="bold")
         return 130
-    except Exception as error:  # noqa: BLE001 - whatever it is, a user gets a sentence and a file, not a traceback
+    except Exception as error:  # noqa: BLE001 - its traceback goes into a file
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "demo.log").write_text(traceback.format_exc(), encoding="utf-8")
         screen.line(f"FAILED while {demo.stage}: {error or type(error).__name__}", style="bold red")
         screen.line(f"look at {_short(demo.log)}")
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
     screen.line(
         f"all of it happened: trained, interrupted, resumed, mask mAP50 at least {MINIMUM_MAP50}", style="bold green"
     )

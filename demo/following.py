@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -27,7 +26,7 @@ class Cloud(Protocol):
 
 @dataclass(frozen=True)
 class Notification:
-    """A message as it arrived: when SNS took it (epoch seconds), what it says."""
+    """A message as it arrived: when it reached the queue (epoch seconds), what it says."""
 
     at: float
     outcome: str
@@ -158,12 +157,14 @@ class Run:
         return []
 
     def _inbox(self) -> list[_Event]:
-        answer = self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0)
+        answer = self._sqs.receive_message(
+            QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0, AttributeNames=["SentTimestamp"]
+        )
         events = []
         for message in answer.get("Messages", []):
             envelope = json.loads(message["Body"])
             outcome = envelope.get("MessageAttributes", {}).get("outcome", {}).get("Value", "")
-            at = datetime.fromisoformat(envelope["Timestamp"]).timestamp()
+            at = int(message["Attributes"]["SentTimestamp"]) / 1000
             self.messages.append(Notification(at, outcome, envelope.get("Subject", ""), envelope["Message"]))
             self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
             events.append(_Event(at, "message", f"message: {envelope.get('Subject', '')}"))

@@ -56,8 +56,8 @@ def test_a_dropped_dataset_becomes_a_model_a_report_and_one_message(tmp_path: Pa
         assert f"state {state}" in output
     assert "spot interruption" in output
     assert "went on from its checkpoint: 2 epochs were already done" in output
-    epochs = [int(number) for number in re.findall(r"epoch (\d+)/8 ", output)]
-    assert epochs == list(range(1, 9))
+    epochs = [int(number) for number in re.findall(r"epoch (\d+)/9 ", output)]
+    assert epochs == list(range(1, 10))
     assert output.count("message: Completed") == 1
     assert re.search(r"\$\d+\.\d{4} it would cost on AWS", output)
     assert re.search(r"\d\.\d s {2}drop \(upload included\) to training job", output)

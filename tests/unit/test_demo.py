@@ -145,11 +145,11 @@ def test_messages_are_read_from_the_queue(script: Script, run: Run) -> None:
     script.inbox = [
         {
             "ReceiptHandle": "1",
+            "Attributes": {"SentTimestamp": "1800000000500"},
             "Body": json.dumps(
                 {
                     "Subject": "Completed: rooms",
                     "Message": "mask mAP50 0.946",
-                    "Timestamp": "2026-11-24T01:02:03.500Z",
                     "MessageAttributes": {"outcome": {"Type": "String", "Value": "Completed"}},
                 }
             ),
@@ -159,7 +159,7 @@ def test_messages_are_read_from_the_queue(script: Script, run: Run) -> None:
     assert [(m.outcome, m.subject, m.body) for m in run.messages] == [
         ("Completed", "Completed: rooms", "mask mAP50 0.946")
     ]
-    assert run.messages[0].at == datetime(2026, 11, 24, 1, 2, 3, 500_000, UTC).timestamp()
+    assert run.messages[0].at == 1_800_000_000.5
 
 
 def test_a_failed_execution_is_told_with_its_cause(script: Script, run: Run) -> None:
@@ -293,3 +293,21 @@ def test_an_interrupt_leaves_nothing_behind(
     assert demo.main(["--folder", str(tmp_path / "demo")]) == 130
     assert not (tmp_path / "demo").exists()
     assert "nothing is left running" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_plans")
+def test_a_second_demo_in_the_same_folder_is_refused_and_touches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "demo"
+    codes = []
+
+    def meanwhile(**_: Any) -> None:
+        codes.append(demo.main(["--folder", str(folder)]))
+        assert folder.exists()
+        raise OSError("enough")
+
+    monkeypatch.setattr(LocalCloud, "start", meanwhile)
+    assert demo.main(["--folder", str(folder)]) == 1
+    assert codes == [1]
+    assert "another demo is using" in capsys.readouterr().out
