@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def env_file(environment: Mapping[str, str]) -> str:
-    """Lines that make a shell talk to the local cloud, with `aws`, `sam` and `traindrop` of this project on its PATH."""
+    """Lines that make a shell talk to the local cloud, with this project's `aws`, `sam` and `traindrop` on its PATH."""
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     lines += ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
     paths = ":".join(shlex.quote(str(ROOT / ".venvs" / name / "bin")) for name in ("aws", "sam", "dev"))

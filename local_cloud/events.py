@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from ministack.core.responses import get_account_id, get_region, set_request_account_id, set_request_region
+from ministack.core.responses import set_request_account_id, set_request_region
 from ministack.services import eventbridge, lambda_svc, sns, sqs
 
 from local_cloud import faults, hooks, iam
@@ -41,7 +41,9 @@ class DeliveryFailed(Exception):
         self.code, self.message, self.retryable = code, message, retryable
 
 
-def emit(source: str, detail_type: str, detail: dict[str, Any], resources: list[str], region: str, account: str) -> None:
+def emit(
+    source: str, detail_type: str, detail: dict[str, Any], resources: list[str], region: str, account: str
+) -> None:
     """Put an event of an AWS service on the default bus of an account and region."""
 
     def put() -> None:

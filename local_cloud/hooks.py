@@ -34,29 +34,36 @@ def check_versions() -> None:
 
 
 def replace(
-    place: ModuleType | dict[str, Any], name: str, parameters: str, build: Callable[[Any], Any], *, within: str = ""
+    place: ModuleType | type | dict[str, Any], name: str, parameters: str, build: Callable[[Any], Any], *,
+    within: str = "",
 ) -> None:
-    """Put `build(original)` in the place of a module's attribute or a table's entry.
+    """Put `build(original)` in the place of an attribute of a module or class, or of an entry of a table.
 
     `parameters` are the names that the original must have, separated by spaces; `within` names a table in messages.
     HookMissing says what is not there.
     """
-    entries = place.__dict__ if isinstance(place, ModuleType) else place
-    where = f"{place.__name__ if isinstance(place, ModuleType) else within}.{name}"
-    original = entries.get(name)
+    where = f"{within or _name(place)}.{name}"
+    original = place.get(name) if isinstance(place, dict) else getattr(place, name, None)
     if original is None:
         raise HookMissing(f"{where} does not exist; the local cloud replaces it (ministack {_installed()})")
     found = " ".join(inspect.signature(original).parameters)
     if found != parameters:
         raise HookMissing(f"{where} takes ({found}) and not ({parameters}); the local cloud replaces it")
-    entries[name] = build(original)
+    if isinstance(place, dict):
+        place[name] = build(original)
+    else:
+        setattr(place, name, build(original))
 
 
-def require(module: ModuleType, *names: str) -> None:
+def require(module: ModuleType | type, *names: str) -> None:
     """Raise HookMissing unless the module has what an adapter calls."""
     missing = [name for name in names if not hasattr(module, name)]
     if missing:
-        raise HookMissing(f"{module.__name__} has no {', '.join(missing)} (ministack {_installed()})")
+        raise HookMissing(f"{_name(module)} has no {', '.join(missing)} (ministack {_installed()})")
+
+
+def _name(place: Any) -> str:
+    return f"{place.__module__}.{place.__qualname__}" if isinstance(place, type) else str(place.__name__)
 
 
 def _installed() -> str:

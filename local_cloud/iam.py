@@ -28,7 +28,7 @@ from local_cloud.operations import operation_of
 
 _CONFIG = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1},
                  connect_timeout=5, read_timeout=60)
-_session = boto3.session.Session()
+_session: Any = boto3.session.Session()
 _clients: dict[tuple[str, str, str], Any] = {}
 _lock = threading.Lock()
 
@@ -142,19 +142,13 @@ def _with_namespace(original: Any) -> Any:
     return request_tag_context
 
 
-def _namespace(body: bytes, query_params: Any) -> str | None:
-    """The namespace of a PutMetricData in any of the service's protocols."""
-    if found := query_params.get("Namespace"):
-        return str(found[0] if isinstance(found, list) else found)
+def _namespace(body: bytes, params: Any) -> str | None:
+    """The namespace of a PutMetricData, whose body is JSON or a form."""
     try:
-        document = json.loads(body)
+        found = json.loads(body).get("Namespace")
     except ValueError:
-        if found := parse_qs(body.decode(errors="replace")).get("Namespace"):
-            return found[0]
-        import cbor2
-
-        document = cbor2.loads(body)
-    return document.get("Namespace") if isinstance(document, dict) else None
+        found = params.get("Namespace") or parse_qs(body.decode(errors="replace")).get("Namespace")
+    return str(found[0] if isinstance(found, list) else found) if found else None
 
 
 def _with_state_machine(original: Any) -> Any:
@@ -171,17 +165,16 @@ def _with_state_machine(original: Any) -> Any:
 def _machine_of_token(body: bytes) -> str | None:
     """The state machine whose execution gave the token out; any of them for a token that nobody gave out."""
     token = json.loads(body or b"{}").get("taskToken", "")
-    return _state_machine_of(token) or next(iter(stepfunctions._state_machines.values()), {}).get(
-        "stateMachineArn")
+    machines: list[dict[str, str]] = list(stepfunctions._state_machines.values())
+    return _state_machine_of(token) or (machines[0]["stateMachineArn"] if machines else None)
 
 
 def _state_machine_of(token: str) -> str | None:
     try:
-        from local_cloud import state_machines
+        from local_cloud.state_machines.callbacks import state_machine_of
     except ImportError:
         return None
-    found: str | None = state_machines.state_machine_of(token)
-    return found
+    return state_machine_of(token)
 
 
 def _with_hidden_keys(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -7,13 +7,16 @@ and errors, timeouts and failed imports have AWS's names.
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import os
+import queue
 import shlex
+import signal
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ministack.core import lambda_runtime
 from ministack.core.responses import error_response_json, get_region, new_uuid
@@ -21,8 +24,11 @@ from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
 from local_cloud import hooks, iam
+from local_cloud.lambda_memory import MemoryWatch
+from local_cloud.lambda_output import Output
 
 TASK_ROOT = "/var/task"
+_peak: contextvars.ContextVar[int] = contextvars.ContextVar("peak", default=0)
 OWN_CLIENT = Path(__file__).with_name("runtime_client.py")
 
 
@@ -30,22 +36,39 @@ class PythonWorker(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
     """One execution environment of a Python function."""
 
     _exit_code: int | None = None
+    _output: Output | None = None
 
     def invoke(self, event: Any, request_id: str, **options: Any) -> dict[str, Any]:
         """Run one invocation; every failure comes back as the error document that AWS answers."""
         try:
-            result: dict[str, Any] = super().invoke(event, request_id, **options)
+            with MemoryWatch(lambda: self._proc, int(self.config.get("MemorySize") or 128)) as memory:
+                result: dict[str, Any] = super().invoke(event, request_id, **options)
         except RuntimeError as error:
             # MiniStack turns a failed import into text; the document that the runtime client posted is still here.
             document = self._init_error
             if not isinstance(document, dict):
                 document = {"errorType": "Runtime.ExitError", "errorMessage": str(error)}
             result = {"status": "error", "error_payload": document, "log": self._drain_stderr()}
+        _peak.set(memory.peak)
         document = result.get("error_payload")
         if isinstance(document, dict):
             result["error_payload"] = self._as_on_lambda(document, request_id)
         result["log"] = result.get("log", "").replace(self._code_dir, TASK_ROOT)
         return result
+
+    def _build_handler_class(self, generation: int, pending: Any) -> Any:
+        """The Runtime API; an answer in two small packets would wait 40 ms for the acknowledgement of the first."""
+        original = super()._build_handler_class(generation, pending)
+        return type("RuntimeApi", (original,), {"wbufsize": -1, "disable_nagle_algorithm": True})
+
+    def _pump_output(self, stream: IO[bytes], log_queue: queue.Queue[str]) -> None:
+        self._output = Output(stream, log_queue)
+        self._output.pump()
+
+    def _drain_stderr_bounded(self, **_: float) -> str:
+        if self._output is not None:
+            self._output.collect()
+        return str(self._drain_stderr())
 
     def _teardown(self) -> None:
         if self._proc is not None:
@@ -57,8 +80,7 @@ class PythonWorker(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
         if kind == "Sandbox.Timedout" and not message.startswith("RequestId"):
             message = f"RequestId: {request_id} Error: {message}"
         elif kind == "Runtime.ExitError" and not message.startswith("RequestId"):
-            why = f"with error: exit status {self._exit_code}" if self._exit_code else "without providing a reason"
-            message = f"RequestId: {request_id} Error: Runtime exited {why}"
+            message = f"RequestId: {request_id} Error: Runtime exited {_reason(self._exit_code)}"
         fixed = {**document, "errorMessage": message.replace(self._code_dir, TASK_ROOT)}
         if "stackTrace" in document:
             fixed["stackTrace"] = [line.replace(self._code_dir, TASK_ROOT) for line in document["stackTrace"]]
@@ -70,14 +92,26 @@ class PythonWorker(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
         return directory
 
 
+def _reason(exit_code: int | None) -> str:
+    """How Lambda words the end of a runtime."""
+    if not exit_code:
+        return "without providing a reason"
+    return f"with error: exit status {exit_code}" if exit_code > 0 else (
+        "with error: signal: killed" if exit_code == -signal.SIGKILL else f"with error: signal: {-exit_code}")
+
+
 def install() -> None:
     """Give Python functions MiniStack's Runtime API worker and an environment as on Lambda."""
     hooks.require(lambda_runtime, "ProvidedWorker", "execution_credentials")
+    hooks.require(lambda_runtime.ProvidedWorker, "_build_handler_class", "_pump_output", "_drain_stderr_bounded",
+                  "_drain_stderr", "_teardown")
     hooks.require(lambda_svc, "_execute_function_provided_warm", "_resolve_layer_zip", "_runtime_env_vars")
     hooks.replace(lambda_svc, "_create_function", "data", _with_role_check)
     hooks.require(provisioners, "_RESOURCE_HANDLERS")
     hooks.replace(provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"], "create", "logical_id props stack_name",
                   _with_role_check_in_stacks, within="AWS::Lambda::Function")
+    hooks.replace(lambda_svc, "_probe_peak_memory_mb", "func", lambda original: lambda func: _peak.get() or original(
+        func))
     hooks.replace(lambda_runtime, "_worker_class_for", "config", _worker_class)
     hooks.replace(lambda_svc, "_execute_function_warm", "func event request_id", _execute_warm)
     hooks.replace(lambda_svc, "_provided_runtime_code_dir", "code_zip", _with_bootstrap)
@@ -188,11 +222,8 @@ def _worker_environment(original: Any) -> Any:
 
 def _layer_paths(config: dict[str, Any]) -> list[str]:
     """Where the layers' modules lie, the last layer first, as in /opt on Lambda."""
-    found = []
-    for layer in reversed(config.get("Layers") or []):
-        if blob := lambda_svc._resolve_layer_zip(layer):
-            found.append(os.path.join(lambda_svc._provided_runtime_code_dir(blob), "python"))  # noqa: PTH118
-    return found
+    archives = map(lambda_svc._resolve_layer_zip, reversed(config.get("Layers") or []))
+    return [str(Path(lambda_svc._provided_runtime_code_dir(archive), "python")) for archive in archives if archive]
 
 
 @functools.cache

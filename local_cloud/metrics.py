@@ -44,7 +44,8 @@ def embedded(line: str) -> list[tuple[str, float, str, str, dict[str, str]]]:
             dimensions = {name: str(document[name]) for name in names if name in document}
             for metric in directive["Metrics"]:
                 values = document.get(metric["Name"], [])
-                for value in values if isinstance(values, list) else [values]:
-                    found.append((metric["Name"], float(value), metric.get("Unit", "None"), directive["Namespace"],
-                                  dimensions))
+                found += [
+                    (metric["Name"], float(value), metric.get("Unit", "None"), directive["Namespace"], dimensions)
+                    for value in (values if isinstance(values, list) else [values])
+                ]
     return found

@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -174,7 +175,7 @@ class LocalCloud:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise LocalCloudError(f"The local cloud ended at its start:\n{self._process_log()}")
-            with contextlib.suppress(OSError, LocalCloudError):
+            with contextlib.suppress(OSError, LocalCloudError, HTTPException, ValueError, KeyError):
                 # Another local cloud on this port answers with another directory; the one started here then ends.
                 if json.loads(self._ask("GET", "ready"))["state_dir"] == str(self.state_dir):
                     return
@@ -199,7 +200,6 @@ def _spawn(state: Path, port: int, keys: tuple[str, str], settings: Mapping[str,
         "HOME": str(state),
         "TMPDIR": str(state / "tmp"),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
         "TRAINDROP_STATE_DIR": str(state),
         "AUTH": "true",
         "BIND_HOST": "127.0.0.1",

@@ -82,7 +82,7 @@ def error_document(error: BaseException, request_id: str = "") -> dict[str, Any]
     if isinstance(error, Fault):
         kind, trace = error.kind, error.trace
     else:
-        frames = [(frame.filename, frame.lineno, frame.name, frame.line)
+        frames = [(frame.filename, frame.lineno or 0, frame.name, frame.line)
                   for frame in traceback.extract_tb(error.__traceback__)]
         first = next((index for index, frame in enumerate(frames) if frame[0] != __file__), 0)
         kind, trace = type(error).__name__, traceback.format_list(frames[first:])
@@ -131,7 +131,7 @@ def serve(name: str) -> int:
         body = answer.read()
         if answer.status != 200:
             return 0
-        request_id = answer.headers["Lambda-Runtime-Aws-Request-Id"]
+        request_id = _Request.request_id = answer.headers["Lambda-Runtime-Aws-Request-Id"]
         os.environ["_X_AMZN_TRACE_ID"] = answer.headers.get("Lambda-Runtime-Trace-Id", "")
         context = Context(request_id, answer.headers["Lambda-Runtime-Invoked-Function-Arn"],
                           int(answer.headers["Lambda-Runtime-Deadline-Ms"]))
@@ -144,8 +144,14 @@ def serve(name: str) -> int:
         exchange("POST", f"/invocation/{request_id}/{kind}", result).read()
 
 
-class _Record(logging.Formatter):
-    converter = time.gmtime
+class _Request(logging.Filter):
+    """Gives every record the id of the request that is being answered."""
+
+    request_id = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.aws_request_id = _Request.request_id
+        return True
 
 
 def main() -> int:
@@ -153,7 +159,10 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Record("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(message)s", "%Y-%m-%dT%H:%M:%S"))
+    logging.Formatter.converter = time.gmtime
+    handler.setFormatter(logging.Formatter(
+        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"))
+    handler.addFilter(_Request())
     logging.getLogger().addHandler(handler)
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
     return serve(sys.argv[1])

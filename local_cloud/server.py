@@ -47,7 +47,7 @@ def _install(name: str) -> None:
             raise
         print(f"local_cloud.{name} is not there", file=sys.stderr, flush=True)
         return
-    module.install()
+    getattr(module, "install", lambda: print(f"local_cloud.{name} is not ready", file=sys.stderr, flush=True))()
 
 
 _orphaned = threading.Event()

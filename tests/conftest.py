@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_cloud.deploy import deploy
 from local_cloud.process import LocalCloud
-from tests.stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +14,3 @@ def cloud() -> Iterator[LocalCloud]:
     """A local cloud; tests use names of their own in it and leave no faults behind."""
     with LocalCloud.start(trainer="stub", lambda_retry_seconds=0.2) as started:
         yield started
-
-
-@pytest.fixture(scope="session")
-def stack(cloud: LocalCloud) -> Stack:
-    """The shipped template, built and deployed by the SAM CLI."""
-    return Stack(cloud, deploy(cloud))

@@ -85,7 +85,7 @@ def test_faults_need_no_credentials_and_can_be_read_and_removed(cloud: LocalClou
     cloud.inject(document)
     assert cloud.faults() == document
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    request = urllib.request.Request(f"{cloud.endpoint}/_traindrop/faults", method="DELETE")
+    request = urllib.request.Request(f"{cloud.endpoint}/_traindrop/faults", method="DELETE")  # noqa: S310
     with opener.open(request, timeout=5) as answer:
         assert answer.status == 200
     assert cloud.faults() == {}

@@ -63,12 +63,12 @@ def test_a_policy_that_wants_tls_lets_the_loopback_gateway_pass(cloud: LocalClou
     assert call(cloud, [allow("s3:GetObject")], "s3", "get_object", Bucket=bucket, Key="here") == "done"
 
 
-@pytest.mark.parametrize(("namespace", "found"), [("Traindrop", "done"), ("Other", ["AccessDenied", 403])])
-def test_put_metric_data_can_be_held_to_a_namespace(cloud: LocalCloud, namespace: str, found: Any) -> None:
+def test_put_metric_data_can_be_held_to_a_namespace(cloud: LocalCloud) -> None:
     statement = allow("cloudwatch:PutMetricData", "*", StringEquals={"cloudwatch:namespace": "Traindrop"})
-    answer = call(cloud, [statement], "cloudwatch", "put_metric_data", Namespace=namespace,
-                  MetricData=[{"MetricName": "Runs", "Value": 1.0}])
-    assert answer == found or answer[0].startswith("AccessDenied") and found != "done"
+    arguments = {"MetricData": [{"MetricName": "Runs", "Value": 1.0}]}
+    assert call(cloud, [statement], "cloudwatch", "put_metric_data", Namespace="Traindrop", **arguments) == "done"
+    code, status = call(cloud, [statement], "cloudwatch", "put_metric_data", Namespace="Other", **arguments)
+    assert (code.removesuffix("Exception"), status) == ("AccessDenied", 403)
 
 
 def test_without_a_statement_everything_is_denied(cloud: LocalCloud, bucket: str) -> None:

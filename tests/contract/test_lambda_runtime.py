@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,22 @@ def test_a_function_that_exits_names_its_exit_code(cloud: LocalCloud) -> None:
     answer, _ = invoke(cloud, function(cloud, "import os\ndef handler(event, context): os._exit(3)"))
     assert answer["errorType"] == "Runtime.ExitError"
     assert answer["errorMessage"].endswith("Error: Runtime exited with error: exit status 3")
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")
+def test_a_function_is_killed_above_its_memory_and_the_log_tells_how_much_it_used(cloud: LocalCloud) -> None:
+    name = function(cloud, """
+        import time
+        def handler(event, context):
+            held = b"x" * (event << 20); time.sleep(0.5)
+    """, MemorySize=128)
+    assert invoke(cloud, name, 60) == (None, None)
+    used = int(logs(cloud, name)[-1].rpartition("Max Memory Used: ")[2].removesuffix(" MB"))
+    assert 60 < used < 128
+    answer, _ = invoke(cloud, name, 200)
+    assert answer["errorType"] == "Runtime.ExitError"
+    assert answer["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    assert invoke(cloud, name, 1) == (None, None)
 
 
 def test_a_function_sees_lambdas_environment_and_nothing_of_the_servers(cloud: LocalCloud) -> None:
@@ -189,7 +206,8 @@ def handler(event, context):
                                    context.function_version, context.client_context, context.log_group_name[:12]]
     return event
 """
-EVENTS = ["raise", "nested", "unserialisable", "decimal", "exit", "context", {"ä": [1, 2.5, None]}, "", [], None]
+EVENTS: list[Any] = [
+    "raise", "nested", "unserialisable", "decimal", "exit", "context", {"ä": [1, 2.5, None]}, "", [], None]
 BROKEN = {"import": "import nothing_there", "syntax": "def handler(:", "missing": "x = 1", "raise": "1 / 0"}
 
 
@@ -202,13 +220,13 @@ def own_client_cloud() -> Iterator[LocalCloud]:
 @pytest.mark.skipif(platform.system() != "Linux", reason="awslambdaric has wheels for Linux only")
 def test_the_runtime_client_of_this_project_answers_what_awslambdaric_answers(
         cloud: LocalCloud, own_client_cloud: LocalCloud) -> None:
-    def answers(where: LocalCloud) -> list[object]:
+    def answers(where: LocalCloud) -> list[tuple[Any, str | None]]:
         name = function(where, CODE)
-        found: list[object] = [invoke(where, name, event) for event in EVENTS]
+        found = [invoke(where, name, event) for event in EVENTS]
         return found + [invoke(where, function(where, code)) for code in BROKEN.values()]
 
-    def comparable(found: object) -> str:
-        answer, error = found  # type: ignore[misc]
+    def comparable(found: tuple[Any, str | None]) -> str:
+        answer, error = found
         if isinstance(answer, dict) and "requestId" in answer:
             answer["requestId"] = bool(answer["requestId"])
         if isinstance(answer, dict) and answer.get("errorMessage", "").startswith("RequestId: "):

@@ -88,7 +88,7 @@ def test_each_way_to_create_an_object_has_its_reason(cloud: LocalCloud) -> None:
     fields = {**form["fields"], "file": "4"}
     body = "".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
                    for key, value in fields.items()) + f"--{boundary}--\r\n"
-    request = urllib.request.Request(form["url"], data=body.encode(), headers={
+    request = urllib.request.Request(form["url"], data=body.encode(), headers={  # noqa: S310
         "Content-Type": f"multipart/form-data; boundary={boundary}"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
         assert answer.status == 204
