@@ -136,7 +136,7 @@ def _sam(
 
 def _install_for_host(sources: Path) -> None:
     """SAM always builds for Linux; elsewhere the functions' packages are installed once more, for this host."""
-    for folder in {path.parent for path in sources.glob(".aws-sam/build/*/environment.py")}:
+    for folder in {path.parent for path in sources.glob(".aws-sam/build/*/*.py")}:
         subprocess.run(
             [str(SAM_BIN / "uv"), "pip", "install", "--quiet", "--reinstall", "--python",
              str(ROOT / ".venvs/lambda/bin/python"), "--target", str(folder), "-r", "functions/requirements.txt"],

@@ -1,7 +1,7 @@
 """S3's events as EventBridge delivers them on AWS.
 
-MiniStack leaves out the version of the object and gives the event the id of the request; the rest of the detail is
-put in AWS's order and shape.
+MiniStack leaves out the version of the object, gives the event the id of the request and its time in milliseconds;
+the rest of the detail is put in AWS's order and shape.
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ def _as_on_aws(original: Any) -> Any:
         if event.get("Source") != "aws.s3" or event.get("_DispatchPath"):
             original(event, view)
             return
-        original({**event, "EventId": new_uuid(), "Detail": json.dumps(detail(json.loads(event["Detail"])))})
+        original({
+            **event,
+            "EventId": new_uuid(),
+            "Time": event["Time"][:19] + "Z",
+            "Detail": json.dumps(detail(json.loads(event["Detail"]))),
+        })
 
     return dispatch
 

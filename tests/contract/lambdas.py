@@ -99,18 +99,26 @@ class Queue:
                     "Resource": self.arn}]})})
 
     def receive(self, count: int = 1, *, within: float = 15) -> list[dict[str, Any]]:
-        """So many messages: `body` parsed, `attributes` as plain values."""
+        """Exactly so many messages: `body` parsed, `attributes` as plain values."""
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + within
         while len(found) < count and time.monotonic() < deadline:
-            batch = self._client.receive_message(
-                QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
-            for item in batch.get("Messages", []):
-                attributes = {key: value["StringValue"] for key, value in item.get("MessageAttributes", {}).items()}
-                found.append({"body": json.loads(item["Body"]), "attributes": attributes})
-                self._client.delete_message(QueueUrl=self.url, ReceiptHandle=item["ReceiptHandle"])
+            found += self._batch()
             time.sleep(0.05)
         assert len(found) == count, found
+        return found
+
+    def receive_some(self, *, within: float = 15) -> list[dict[str, Any]]:
+        """At least one message."""
+        return eventually(self._batch, within=within, what="a message")
+
+    def _batch(self) -> list[dict[str, Any]]:
+        found = []
+        batch = self._client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
+        for item in batch.get("Messages", []):
+            attributes = {key: value["StringValue"] for key, value in item.get("MessageAttributes", {}).items()}
+            found.append({"body": json.loads(item["Body"]), "attributes": attributes})
+            self._client.delete_message(QueueUrl=self.url, ReceiptHandle=item["ReceiptHandle"])
         return found
 
     def stays_empty(self, seconds: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -27,12 +28,15 @@ class Bucket:
             self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
         self.s3.put_bucket_notification_configuration(
             Bucket=self.name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+        self._received: list[dict[str, Any]] = []
         self._queue = Queue(cloud, "events.amazonaws.com")
         rule(cloud, {"source": ["aws.s3"], "detail": {"bucket": {"name": [self.name]}}}, Arn=self._queue.arn)
 
     def event(self) -> dict[str, Any]:
-        event: dict[str, Any] = self._queue.receive()[0]["body"]
-        return event
+        """The next event."""
+        if not self._received:
+            self._received = [message["body"] for message in self._queue.receive_some()]
+        return self._received.pop(0)
 
 
 def test_an_object_created_event_has_awss_shape(cloud: LocalCloud) -> None:
@@ -40,6 +44,7 @@ def test_an_object_created_event_has_awss_shape(cloud: LocalCloud) -> None:
     put = bucket.s3.put_object(Bucket=bucket.name, Key=KEY, Body=b"abc")
     event = bucket.event()
     assert (event["detail-type"], event["source"]) == ("Object Created", "aws.s3")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["time"])
     assert event["resources"] == [f"arn:aws:s3:::{bucket.name}"]
     detail = event["detail"]
     assert list(detail) == ["version", "bucket", "object", "request-id", "requester", "source-ip-address", "reason"]
@@ -55,6 +60,18 @@ def test_an_object_created_event_has_awss_shape(cloud: LocalCloud) -> None:
     assert set(event) == set(sample)
     assert set(detail) == set(sample["detail"])
     assert set(stored) == set(sample["detail"]["object"])
+
+
+def test_a_duplicated_event_of_a_bucket_has_one_id_and_keeps_its_version(cloud: LocalCloud) -> None:
+    bucket = Bucket(cloud, versioned=True)
+    cloud.inject({"events": {"duplicate": 2, "delay_seconds": 0.2}})
+    try:
+        version = bucket.s3.put_object(Bucket=bucket.name, Key="k", Body=b"1")["VersionId"]
+        first, second = bucket.event(), bucket.event()
+    finally:
+        cloud.clear_faults()
+    assert first == second
+    assert first["detail"]["object"]["version-id"] == version
 
 
 def test_sequencers_of_a_key_grow(cloud: LocalCloud) -> None:
