@@ -224,7 +224,7 @@ def _guarded(demo: Demo) -> int:
         demo.show()
     except KeyboardInterrupt:
         shutil.rmtree(folder, ignore_errors=True)
-        screen.line("stopped; nothing is left running and nothing is left on disk", style="bold")
+        screen.line("stopped; nothing is left running, and what was made so far is removed", style="bold")
         return 130
     except Exception as error:  # noqa: BLE001 - its traceback goes into a file
         folder.mkdir(parents=True, exist_ok=True)
