@@ -18,6 +18,7 @@ from local_cloud.state_machines import (
     interpreter,
     interruption,
     jsonata,
+    programs,
 )
 from local_cloud.state_machines.callbacks import state_machine_of
 
@@ -26,6 +27,6 @@ __all__ = ["install", "state_machine_of"]
 
 def install() -> None:
     """Replace MiniStack's executions; HookMissing if MiniStack or moto is not what this was written for."""
-    for module in (jsonata, expressions, interruption, history, interpreter, errors, clients, callbacks, executions,
-                   definitions, api):
+    for module in (programs, jsonata, expressions, interruption, history, interpreter, errors, clients, callbacks,
+                   executions, definitions, api):
         module.install()

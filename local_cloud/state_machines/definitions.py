@@ -16,7 +16,7 @@ from ministack.services import stepfunctions
 from ministack.services.cloudformation import provisioners
 
 from local_cloud import hooks, iam
-from local_cloud.state_machines.executions import parse
+from local_cloud.state_machines.programs import parse
 
 PRINCIPAL = "states.amazonaws.com"
 LOG_DELIVERY = ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import copy
-import functools
 import json
 import logging
 import threading
@@ -23,12 +22,12 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.evaluation_details import AWSExecutionDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError
-from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
 from local_cloud import hooks
 from local_cloud.state_machines.history import Closed, History, now
 from local_cloud.state_machines.interpreter import to_json
 from local_cloud.state_machines.interruption import deadlines
+from local_cloud.state_machines.programs import parse
 from local_cloud.state_machines.status_events import emit
 
 logger = logging.getLogger(__name__)
@@ -208,14 +207,3 @@ def _run_now(arn: str) -> None:
     machine = stepfunctions._state_machines.get(record["stateMachineArn"])
     record.update(machine=snapshot(machine), redriveCount=0, redriveDate=None, events=[])
     Execution(record).run()
-
-
-@functools.lru_cache(maxsize=64)
-def _parsed(definition: str) -> Any:
-    return AmazonStateLanguageParser.parse(definition)[0]
-
-
-def parse(definition: str) -> Any:
-    """The program of a definition; those with Map states, which keep things in the program, are parsed each time."""
-    parser = _parsed.__wrapped__ if '"Map"' in definition else _parsed
-    return parser(definition)

@@ -33,6 +33,7 @@ from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import Eval
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
     StateTaskServiceCallback,
 )
@@ -61,6 +62,8 @@ def install() -> None:
     hooks.replace(WaitFunction, "_wait_interval", "self env wait_seconds", lambda _: _wait)
     hooks.replace(StateChoice, "_eval_state", "self env", _choosing)
     hooks.replace(StateTaskServiceCallback, "_get_callback_outcome_failure_event", "self env ex", _with_given_error)
+    hooks.replace(StateTaskService, "_normalise_response", "self response boto_service_name service_action_name",
+                  lambda _: _read_bodies)
     hooks.replace(quotas, "is_within_size_quota", "value", _everywhere(lambda _: is_within_size_quota))
     hooks.replace(encoding, "to_json_str", "obj separators", _everywhere(lambda _: to_json))
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
@@ -81,16 +84,21 @@ def _everywhere(build: Any) -> Any:
 
 
 def to_json(value: Any, separators: Any = (",", ":")) -> str:
-    """Compact JSON as Step Functions writes it: unicode as it is, moments in UTC, the content of bodies."""
+    """Compact JSON as Step Functions writes it: unicode as it is, moments in UTC."""
     return json.dumps(value, default=_plain, separators=separators or (",", ":"), ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return written(value)
-    if isinstance(value, StreamingBody):
-        return value.read().decode(errors="replace")
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _read_bodies(_: Any, response: Any, *__: Any, **___: Any) -> None:
+    """Put the content of an object in the place of its stream."""
+    for name, value in response.items() if isinstance(response, dict) else ():
+        if isinstance(value, StreamingBody):
+            response[name] = value.read().decode(errors="replace")
 
 
 def is_within_size_quota(value: Any) -> bool:
