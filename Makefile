@@ -6,10 +6,10 @@ SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench local deploy images lock picture clean
+.PHONY: help demo test check bench local deploy images images-check lock picture clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: ## the main job on the embedded local cloud, from a drop to a model in the inbox
 	@$(INSTALL) dev lambda sam training
@@ -21,7 +21,7 @@ local: ## the local cloud in the foreground until Ctrl-C, stack deployed; TRAINE
 
 test: ## every test
 	@$(INSTALL) dev lambda sam aws training
-	@$(DEV)/python -m pytest -q $(ARGS)
+	@$(DEV)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 check: ## lint, types, templates, state machine, security
 	@$(INSTALL) dev sam checkov
@@ -38,6 +38,11 @@ deploy: ## to your AWS account: builds, asks, deploys
 images: ## resolve the training image of every region with the SageMaker SDK, offline, into the template
 	@$(INSTALL) dev images
 	@.venvs/images/bin/python training_images/resolve.py
+
+images-check: ## compare the template with what the SDK says now
+	@$(INSTALL) dev images
+	@.venvs/images/bin/python training_images/resolve.py --check
+	@.venvs/images/bin/python training_images/request.py
 
 lock: ## compile requirements/*.txt anew
 	@$(INSTALL) uv

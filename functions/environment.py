@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -14,9 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 
 from traindrop.errors import AccessDenied, TransientError
-from traindrop.jobs import Places
 from traindrop.runs import Claims, Runs
-from traindrop.training import Trainer
+
+if TYPE_CHECKING:
+    from traindrop.jobs import Places
+    from traindrop.training import Trainer
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=5, read_timeout=60)
@@ -70,12 +71,16 @@ def claims() -> Claims:
 
 def places() -> Places:
     """Where things lie and what jobs run as."""
+    from traindrop.jobs import Places
+
     return Places(ENVIRONMENT.DATASET_BUCKET, ENVIRONMENT.ARTIFACT_BUCKET, ENVIRONMENT.TRAINING_ROLE_ARN,
                   ENVIRONMENT.TRAINING_IMAGE)
 
 
 def trainer() -> Trainer:
-    """The trainer."""
+    """The trainer; imported here, because settings and their models are a quarter of a cold start."""
+    from traindrop.training import Trainer
+
     return Trainer(client("sagemaker"), client("stepfunctions"), runs(), client("logs"))
 
 
@@ -102,8 +107,3 @@ def aws_errors_named(handler: Handler) -> Handler:
             raise TransientError(f"{type(error).__name__}: {error}") from error
 
     return named  # type: ignore[return-value]
-
-
-def quiet_libraries() -> None:
-    """Keep the SDK's own chatter out of the functions' logs."""
-    logging.getLogger("botocore").setLevel(logging.WARNING)

@@ -114,6 +114,7 @@ def _sam(
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.5",
             "__SAM_CLI_APP_DIR": str(scratch / "sam-home"),
+            "TMPDIR": str(scratch),  # sam deploy leaves a folder a function there
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -187,6 +188,9 @@ def _forget_old_builds(cache: Path) -> None:
         if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
             (cache / f"{folder.name}.lock").unlink(missing_ok=True)
+    for scratch in cache.glob("building-*"):  # of a build that was killed
+        if time.time() - scratch.stat().st_mtime > UNUSED_SECONDS:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _failures(client: object, stack_name: str) -> str:

@@ -28,7 +28,7 @@ MEGABYTES = {"uv": 30, "dev": 150, "lambda": 25, "sam": 85, "aws": 30, "training
 
 def main(names: list[str]) -> int:
     """Install the named environments; answer a process exit code."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  (whoever has an older one is told so here)
         print(f"Traindrop needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
               "Point make at a newer one: make PYTHON=python3.12", file=sys.stderr)
         return 2

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Showing
+
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_SECONDS = 900
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("training")]
 
 
 def start(folder: Path, scratch: Path) -> subprocess.Popen[str]:
@@ -44,14 +46,9 @@ def scratch(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_dropped_dataset_becomes_a_model_a_report_and_one_message(tmp_path: Path, scratch: Path) -> None:
-    folder = tmp_path / "demo"
-    process = start(folder, scratch)
-    try:
-        output, _ = process.communicate(timeout=DEADLINE_SECONDS)
-    finally:
-        process.kill()
-    assert process.returncode == 0, output
+def test_a_dropped_dataset_becomes_a_model_a_report_and_one_message(demo: Showing) -> None:
+    output, folder, scratch = demo.output, demo.folder, demo.scratch
+    assert demo.exit_code == 0, output
     for state in ("ValidateDataset", "TrainModel", "ExtractModel", "PublishMetrics", "WriteReport", "RunCompleted"):
         assert f"state {state}" in output
     assert "spot interruption" in output

@@ -135,7 +135,8 @@ def test_the_same_data_with_the_same_settings_is_not_trained_twice_unless_forced
                              b"force: true\n"})
 
     def second() -> bool:
-        return sum(message["outcome"] == "Completed" for message in stack.messages("twice")) == 2
+        outcomes = [message["outcome"] for message in stack.messages("twice")]
+        return outcomes.count("Completed") == 2
 
     eventually(second, within=30, what="the second Completed")
 
