@@ -12,7 +12,6 @@ import os
 import shlex
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def main() -> int:
             _say("\n".join(f"  {name:<22} {value}" for name, value in outputs.items()))
             _say(f"In another shell: . {shlex.quote(str((LOCAL / 'env').relative_to(ROOT)))}")
             _say(f"Log: {cloud.log_path}. Ctrl-C ends it.\nREADY")
-            threading.Event().wait()
+            cloud.wait()
     except _Asked:
         _say("Ending the local cloud …")
     except LocalCloudError as error:

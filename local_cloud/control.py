@@ -2,6 +2,8 @@
 
 * `GET /_traindrop/ready` answers which local cloud this is.
 * `PUT`, `GET` and `DELETE /_traindrop/faults` set, show and remove the injected faults.
+
+No web page may use them, nor MiniStack's own addresses, of which one wipes everything.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ def install() -> None:
 
 def _with_addresses(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def app_with_addresses(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        path = scope.get("path", "")
+        from_a_page = any(name == b"origin" for name, _ in scope.get("headers", []))
+        if from_a_page and path.startswith(("/_traindrop/", "/_ministack/", "/_localstack/")):
+            await _send(send, 403, {"error": "not from a web page"})
+            return
+        if scope["type"] != "http" or not path.startswith(PREFIX):
             await original(scope, receive, send)
             return
         body = b""
@@ -35,13 +42,16 @@ def _with_addresses(original: Callable[..., Awaitable[None]]) -> Callable[..., A
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        status, document = _answer(scope["method"], scope["path"].removeprefix(PREFIX), body)
-        content = json.dumps(document).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        await _send(send, *_answer(scope["method"], path.removeprefix(PREFIX), body))
 
     return app_with_addresses
+
+
+async def _send(send: Any, status: int, document: dict[str, Any]) -> None:
+    content = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})
 
 
 def _answer(method: str, name: str, body: bytes) -> tuple[int, dict[str, Any]]:

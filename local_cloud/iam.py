@@ -3,6 +3,8 @@
 * The loopback gateway speaks plain http; `aws:SecureTransport` reads true, or every TLS-only policy would deny.
 * `cloudwatch:namespace` is known for PutMetricData, and the state machine of a task token for `states:SendTask*`.
 * Reading a missing key without `s3:ListBucket` is AccessDenied, not NoSuchKey.
+* Every request is signed by somebody known. MiniStack lets `test` and any account number in as root, checks no
+  signature of root's and serves S3 to the unsigned: any web page that is open on this machine could do anything.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ def install() -> None:
     hooks.require(iam_evaluator, "enforce", "evaluate_resource_policy", "EvalContext", "_resource_policy",
                   "fnmatch_iam", "_conditions_met")
     hooks.require(iam, "_roles")
+    hooks.replace(iam_evaluator, "is_root_access_key", "access_key_id", lambda _: _is_administrator)
+    hooks.replace(iam_evaluator, "_is_root_key", "access_key_id", lambda _: lambda access_key_id: False)  # noqa: ARG005
+    hooks.replace(app, "_dispatch_service_request", "method path headers body query_params request_id", _signed_only)
     hooks.replace(iam_evaluator, "_resolve_condition_key", "key ctx", _with_secure_transport)
     hooks.replace(iam_actions, "request_tag_context", "service iam_action body params", _with_namespace)
     hooks.replace(iam_actions, "extract_resource_arn",
@@ -128,6 +133,27 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [] if value is None else [value]
 
 
+def _is_administrator(access_key_id: str) -> bool:
+    """Whether a key is the administrator's; requests within the server have none."""
+    return access_key_id in ("", os.environ["AWS_ACCESS_KEY_ID"])
+
+
+def _signed_only(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def dispatch(
+        method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], request_id: str
+    ) -> Any:
+        # A form from a browser carries its signed policy in its body, and a preflight asks for nothing.
+        form = method == "POST" and headers.get("content-type", "").startswith("multipart/form-data")
+        if not form and method != "OPTIONS" and not extract_access_key_id(headers, query_params):
+            service = app.detect_service(method, path, headers, query_params)
+            if service == "s3":
+                return iam_actions.access_denied_response(
+                    "s3", "", "", request_id, message="Access Denied", headers=headers)
+        return await original(method, path, headers, body, query_params, request_id)
+
+    return dispatch
+
+
 def _with_secure_transport(original: Any) -> Any:
     return lambda key, ctx: "true" if key.lower() == "aws:securetransport" else original(key, ctx)
 
@@ -164,17 +190,11 @@ def _with_state_machine(original: Any) -> Any:
 
 def _machine_of_token(body: bytes) -> str | None:
     """The state machine whose execution gave the token out; any of them for a token that nobody gave out."""
+    from local_cloud.state_machines.callbacks import state_machine_of  # imports this module for its clients
+
     token = json.loads(body or b"{}").get("taskToken", "")
     machines: list[dict[str, str]] = list(stepfunctions._state_machines.values())
-    return _state_machine_of(token) or (machines[0]["stateMachineArn"] if machines else None)
-
-
-def _state_machine_of(token: str) -> str | None:
-    try:
-        from local_cloud.state_machines.callbacks import state_machine_of
-    except ImportError:
-        return None
-    return state_machine_of(token)
+    return state_machine_of(token) or (machines[0]["stateMachineArn"] if machines else None)
 
 
 def _with_hidden_keys(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

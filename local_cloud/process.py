@@ -135,6 +135,11 @@ class LocalCloud:
         found: dict[str, Any] = json.loads(self._ask("GET", "faults"))
         return found
 
+    def wait(self) -> None:
+        """Block while it runs; LocalCloudError carries the end of its log if it ends by itself."""
+        self._process.wait()
+        raise LocalCloudError(f"The local cloud ended by itself:\n{self._process_log()}")
+
     def stop(self) -> None:
         """End every process of it and remove its files; a second call does nothing."""
         pipe = self._process.stdin

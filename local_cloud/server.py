@@ -26,7 +26,7 @@ def main() -> int:
     try:
         check_versions()
         for name in ADAPTERS:
-            _install(name)
+            importlib.import_module(f"local_cloud.{name}").install()
         from ministack import app
 
         app.main()
@@ -37,17 +37,6 @@ def main() -> int:
         if _orphaned.is_set():
             _clean_up()
     return 0
-
-
-def _install(name: str) -> None:
-    try:
-        module = importlib.import_module(f"local_cloud.{name}")
-    except ModuleNotFoundError as error:
-        if error.name != f"local_cloud.{name}":
-            raise
-        print(f"local_cloud.{name} is not there", file=sys.stderr, flush=True)
-        return
-    getattr(module, "install", lambda: print(f"local_cloud.{name} is not ready", file=sys.stderr, flush=True))()
 
 
 _orphaned = threading.Event()

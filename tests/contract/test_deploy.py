@@ -98,7 +98,7 @@ def test_changed_sources_are_built_anew_unchanged_ones_are_not_and_parameters_ar
 @pytest.mark.slow
 def test_where_lambda_is_foreign_the_functions_packages_are_those_of_the_host(
         cloud: LocalCloud, project: Path, tmp_path: Path, stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
     outputs = deploy.deploy(cloud, stack_name=stack_name, source=project, cache=tmp_path / "cache")
     assert invoke(cloud, outputs["Name"])[0][0] == "one"
 

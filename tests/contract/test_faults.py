@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -78,6 +79,16 @@ def test_a_misspelt_fault_is_refused_and_named(cloud: LocalCloud, document: dict
     with pytest.raises(LocalCloudError, match=named):
         cloud.inject(document)
     assert cloud.faults() == {}
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "_traindrop/faults"), ("POST", "_ministack/reset")])
+def test_a_web_page_cannot_change_anything(cloud: LocalCloud, method: str, path: str) -> None:
+    request = urllib.request.Request(  # noqa: S310
+        f"{cloud.endpoint}/{path}", method=method, headers={"Origin": "https://example.com"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with pytest.raises(urllib.error.HTTPError, match="403") as caught:
+        opener.open(request, timeout=5)
+    caught.value.close()
 
 
 def test_faults_need_no_credentials_and_can_be_read_and_removed(cloud: LocalCloud) -> None:

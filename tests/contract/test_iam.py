@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_cloud.process import LocalCloud
@@ -76,13 +79,30 @@ def test_without_a_statement_everything_is_denied(cloud: LocalCloud, bucket: str
 
 
 def test_an_unknown_key_and_a_wrong_secret_are_refused(cloud: LocalCloud) -> None:
-    with pytest.raises(ClientError, match="security token included in the request is invalid"):
-        cloud.client("sts", aws_access_key_id="AKIANOBODYKNOWSTHIS0", aws_secret_access_key="x").get_caller_identity()
+    for unknown in ("AKIANOBODYKNOWSTHIS0", "test", "000000000000"):
+        client = cloud.client("sts", aws_access_key_id=unknown, aws_secret_access_key="test")
+        with pytest.raises(ClientError, match="security token included in the request is invalid"):
+            client.get_caller_identity()
+    administrator = cloud.environment["AWS_ACCESS_KEY_ID"]
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        cloud.client("sts", aws_access_key_id=administrator, aws_secret_access_key="guessed").get_caller_identity()
     iam, name = cloud.client("iam"), unique("user")
     iam.create_user(UserName=name)
     key = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         cloud.client("sts", aws_access_key_id=key, aws_secret_access_key="guessed").get_caller_identity()
+
+
+def test_the_unsigned_get_nothing_and_presigned_links_work(cloud: LocalCloud, bucket: str) -> None:
+    s3 = cloud.client("s3")
+    unsigned = cloud.client("s3", config=Config(signature_version=UNSIGNED))
+    for call_it in (lambda: unsigned.get_object(Bucket=bucket, Key="here"), unsigned.list_buckets,
+                    lambda: unsigned.put_object(Bucket=bucket, Key="new", Body=b"1")):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            call_it()
+    link = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "here"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(link, timeout=10) as answer:
+        assert answer.read() == b"1"
 
 
 def test_a_task_token_belongs_to_its_state_machine(cloud: LocalCloud) -> None:

@@ -106,6 +106,8 @@ def test_it_ends_when_one_of_its_own_processes_is_killed(victim: str) -> None:
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not processes_naming(state) and not Path(state).exists(), within=20,
                what="the end of everything")
+    with pytest.raises(LocalCloudError, match=r"ended by itself:\n(.|\n)*Running on http"):
+        cloud.wait()
     cloud.stop()
 
 
