@@ -8,7 +8,6 @@ passes codes on as they come and takes failed connections for errors of the defi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -39,10 +38,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from local_cloud import hooks
 
 OPTIMISED = (
-    (StateTaskServiceLambda, "Lambda", "AWSLambdaException"),
-    (StateTaskServiceSns, "SNS", "AmazonSNSException"),
-    (StateTaskServiceDynamoDB, "DynamoDB", "AmazonDynamoDBException"),
-    (StateTaskServiceSqs, "SQS", "AmazonSQSException"),
+    (StateTaskServiceLambda, "Lambda", "AWSLambdaException", "AWSLambda"),
+    (StateTaskServiceSns, "SNS", "AmazonSNSException", "AmazonSNS"),
+    (StateTaskServiceDynamoDB, "DynamoDB", "AmazonDynamoDBException", "AmazonDynamoDBv2"),
+    (StateTaskServiceSqs, "SQS", "AmazonSQSException", "AmazonSQS"),
 )
 _OWN_NAMES = {"sagemaker": "SageMaker", "eventbridge": "EventBridge", "cloudformation": "CloudFormation"}
 _HEAD = {"headObject": "NoSuchKeyException", "headBucket": "NoSuchBucketException"}
@@ -52,8 +51,8 @@ _NOT_WILD = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 def install() -> None:
     """Name errors, and match them, as AWS does."""
-    for task, prefix, family in OPTIMISED:
-        hooks.replace(task, "_from_error", "self env ex", _naming(prefix, family))
+    for task, prefix, family, service in OPTIMISED:
+        hooks.replace(task, "_from_error", "self env ex", _naming(prefix, family, service))
     hooks.replace(StateTaskServiceAwsSdk, "_from_error", "self env ex", _naming_sdk)
     hooks.replace(CustomErrorName, "__init__", "self error_name", lambda _: _custom_name)
     hooks.replace(ErrorEqualsDecl, "_eval_body", "self env", lambda _: _matches)
@@ -74,18 +73,21 @@ def _declared(error: ClientError) -> str | None:
     return name if name.endswith("Exception") else f"{name}Exception"
 
 
-def _naming(prefix: str, family: str) -> Callable[[Any], Any]:
+def _naming(prefix: str, family: str, service: str) -> Callable[[Any], Any]:
     def build(original: Any) -> Any:
         def from_error(self: Any, env: Any, ex: Exception) -> Any:
+            if isinstance(ex, ClientError):
+                error, metadata = ex.response["Error"], ex.response["ResponseMetadata"]
+                cause = (
+                    f"{error.get('Message', '')} (Service: {service}; Status Code: {metadata['HTTPStatusCode']}; "
+                    f"Error Code: {error['Code']}; Request ID: {metadata.get('RequestId', 'null')}; Proxy: null)")
+                return _failed(self, env, f"{prefix}.{_declared(ex) or family}", cause)
             if isinstance(ex, BotoCoreError):
                 return _failed(self, env, f"{prefix}.SdkClientException", str(ex))
-            event = original(self, env, ex)
-            if isinstance(ex, ClientError):
-                event = _failed(self, env, f"{prefix}.{_declared(ex) or family}", _cause(event))
-            elif prefix == "DynamoDB":
+            if prefix == "DynamoDB":
                 # moto calls every other failure, a timeout for instance, an error of DynamoDB.
-                event = super(StateTaskService, self)._from_error(env=env, ex=ex)
-            return event
+                return super(StateTaskService, self)._from_error(env=env, ex=ex)
+            return original(self, env, ex)
 
         return from_error
 
@@ -95,16 +97,17 @@ def _naming(prefix: str, family: str) -> Callable[[Any], Any]:
 def _naming_sdk(original: Any) -> Any:
     def from_error(self: Any, env: Any, ex: Exception) -> Any:
         service = sdk_service(self.resource.api_name)
+        if isinstance(ex, ClientError):
+            error, metadata = ex.response["Error"], ex.response["ResponseMetadata"]
+            name = _declared(ex)
+            if name is None and error["Code"] in ("404", "NotFound"):
+                name = _HEAD.get(self.resource.api_action)
+            cause = (f"{error.get('Message', '')} (Service: {service}, Status Code: {metadata['HTTPStatusCode']}, "
+                     f"Request ID: {metadata.get('RequestId', 'null')})")
+            return _failed(self, env, f"{service}.{name or service + 'Exception'}", cause)
         if isinstance(ex, BotoCoreError):
             return _failed(self, env, f"{service}.SdkClientException", str(ex))
-        event = original(self, env, ex)
-        if isinstance(ex, ClientError):
-            name = _declared(ex)
-            if name is None and ex.response["Error"]["Code"] in ("404", "NoSuchKey", "NotFound"):
-                name = _HEAD.get(self.resource.api_action)
-            cause = re.sub(r"\(Service: [^,]*,", f"(Service: {service},", _cause(event))
-            event = _failed(self, env, f"{service}.{name or service + 'Exception'}", cause)
-        return event
+        return original(self, env, ex)
 
     return from_error
 
@@ -114,11 +117,6 @@ def _failed(task: Any, env: Any, error: str, cause: str) -> Any:
                "resourceType": task._get_sfn_resource_type()}
     return FailureEvent(env=env, error_name=CustomErrorName(error), event_type=HistoryEventType.TaskFailed,
                         event_details={"taskFailedEventDetails": details})
-
-
-def _cause(event: Any) -> str:
-    cause: str = next(iter(event.event_details.values())).get("cause", "")
-    return cause
 
 
 def _custom_name(self: Any, error_name: str | None) -> None:
