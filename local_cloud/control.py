@@ -28,12 +28,12 @@ def install() -> None:
 
 def _with_addresses(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def app_with_addresses(scope: Any, receive: Any, send: Any) -> None:
-        path = scope.get("path", "")
+        path = scope["path"] if scope["type"] == "http" else ""
         from_a_page = any(name == b"origin" for name, _ in scope.get("headers", []))
-        if from_a_page and path.startswith(("/_traindrop/", "/_ministack/", "/_localstack/")):
+        if from_a_page and path.startswith((PREFIX, "/_ministack/", "/_localstack/")):
             await _send(send, 403, {"error": "not from a web page"})
             return
-        if scope["type"] != "http" or not path.startswith(PREFIX):
+        if not path.startswith(PREFIX):
             await original(scope, receive, send)
             return
         body = b""
