@@ -6,6 +6,9 @@ is replaced. Each module says which gap it closes.
 
 from __future__ import annotations
 
+from local_cloud.state_machines import lean_import  # noqa: F401 - has its effect by being first
+
+# isort: split
 from local_cloud.state_machines import (
     api,
     callbacks,
@@ -18,6 +21,7 @@ from local_cloud.state_machines import (
     interpreter,
     interruption,
     jsonata,
+    members,
     programs,
 )
 from local_cloud.state_machines.callbacks import state_machine_of
@@ -27,6 +31,6 @@ __all__ = ["install", "state_machine_of"]
 
 def install() -> None:
     """Replace MiniStack's executions; HookMissing if MiniStack or moto is not what this was written for."""
-    for module in (programs, jsonata, expressions, interruption, history, interpreter, errors, clients, callbacks,
-                   executions, definitions, api):
+    for module in (programs, jsonata, expressions, interruption, history, interpreter, errors, members, clients,
+                   callbacks, executions, definitions, api):
         module.install()

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from ministack.core import iam_evaluator
-from ministack.core.responses import error_response_json, get_account_id, get_region
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import stepfunctions
 from ministack.services.cloudformation import provisioners
 
@@ -40,6 +40,7 @@ def install() -> None:
     hooks.require(iam_evaluator, "enforce")
     hooks.replace(stepfunctions, "_create_state_machine", "data", _checking)
     hooks.replace(stepfunctions, "_update_state_machine", "data", _checking)
+    hooks.replace(stepfunctions, "_validate_state_machine_definition", "data", lambda _: _validate)
     hooks.replace(provisioners, "_sfn_definition", "props", _checking_template)
 
 
@@ -66,6 +67,16 @@ def _checking_template(original: Callable[[dict[str, Any]], str]) -> Callable[[d
         return found
 
     return definition
+
+
+def _validate(data: dict[str, Any]) -> Any:
+    """ValidateStateMachineDefinition, which MiniStack answers with OK whatever it is given."""
+    try:
+        checked(data.get("definition", ""))
+    except Refused as error:
+        diagnostic = {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": error.reason}
+        return json_response({"result": "FAIL", "diagnostics": [diagnostic], "truncated": False})
+    return json_response({"result": "OK", "diagnostics": [], "truncated": False})
 
 
 def checked(text: str) -> str:

@@ -28,6 +28,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_lambda import (
     StateTaskServiceLambda,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sns import (
     StateTaskServiceSns,
 )
@@ -42,6 +45,7 @@ OPTIMISED = (
     (StateTaskServiceSns, "SNS", "AmazonSNSException", "AmazonSNS"),
     (StateTaskServiceDynamoDB, "DynamoDB", "AmazonDynamoDBException", "AmazonDynamoDBv2"),
     (StateTaskServiceSqs, "SQS", "AmazonSQSException", "AmazonSQS"),
+    (StateTaskServiceSfn, "StepFunctions", "AWSStepFunctionsException", "AWSStepFunctions"),
 )
 _OWN_NAMES = {"sagemaker": "SageMaker", "eventbridge": "EventBridge", "cloudformation": "CloudFormation"}
 _HEAD = {"headObject": "NoSuchKeyException", "headBucket": "NoSuchBucketException"}

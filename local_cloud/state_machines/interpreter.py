@@ -18,8 +18,7 @@ import sys
 import threading
 from typing import Any
 
-from botocore.response import StreamingBody
-from moto.stepfunctions.parser import quotas
+from moto.stepfunctions.parser import quotas, utils
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.assign.assign_decl import AssignDecl
 from moto.stepfunctions.parser.asl.component.common.catch.catch_outcome import CatchOutcome
@@ -32,8 +31,6 @@ from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import EvalTimeoutError
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
     StateTaskServiceCallback,
 )
@@ -49,8 +46,6 @@ from local_cloud.state_machines.history import Attempt, Closed, now, written
 from local_cloud.state_machines.interruption import pause, woken_at_the_end_of
 from local_cloud.state_machines.limits import PAYLOAD_BYTES
 
-LONGEST_SECONDS = 99_999_999.0
-
 
 def install() -> None:
     """Replace the places listed above."""
@@ -62,11 +57,19 @@ def install() -> None:
     hooks.replace(WaitFunction, "_wait_interval", "self env wait_seconds", lambda _: _wait)
     hooks.replace(StateChoice, "_eval_state", "self env", _choosing)
     hooks.replace(StateTaskServiceCallback, "_get_callback_outcome_failure_event", "self env ex", _with_given_error)
-    hooks.replace(StateTaskService, "_normalise_response", "self response boto_service_name service_action_name",
-                  lambda _: _read_bodies)
     hooks.replace(quotas, "is_within_size_quota", "value", _everywhere(lambda _: is_within_size_quota))
     hooks.replace(encoding, "to_json_str", "obj separators", _everywhere(lambda _: to_json))
+    for module in list(sys.modules.values()):
+        if getattr(module, "TMP_THREADS", None) is utils.TMP_THREADS and module is not utils:
+            module.TMP_THREADS = _Forgetful()  # type: ignore[attr-defined]
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
+
+
+class _Forgetful(list[Any]):
+    """moto keeps every thread of every branch for ever; nothing reads the list."""
+
+    def append(self, _: Any) -> None:
+        """Keep nothing."""
 
 
 def _everywhere(build: Any) -> Any:
@@ -92,13 +95,6 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "isoformat"):
         return written(value)
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-def _read_bodies(_: Any, response: Any, *__: Any, **___: Any) -> None:
-    """Put the content of an object in the place of its stream."""
-    for name, value in response.items() if isinstance(response, dict) else ():
-        if isinstance(value, StreamingBody):
-            response[name] = value.read().decode(errors="replace")
 
 
 def is_within_size_quota(value: Any) -> bool:
@@ -178,7 +174,7 @@ def _prepare_assignment(self: Any, env: Any) -> None:
 
 def _attempt(self: Any, env: Any) -> None:
     """Do what a Task, Parallel or Map state does, once, within its time."""
-    if getattr(getattr(self, "resource", None), "condition", None) == ResourceCondition.WaitForTaskToken:
+    if isinstance(self, StateTaskServiceCallback) and self.resource.condition is not None:
         with callbacks.token_for(env):
             output = _output_within_time(self, env)
     else:
@@ -203,8 +199,10 @@ _NOTHING = object()
 
 def _output_within_time(self: Any, env: Any) -> Any:
     """What the attempt answers; _NOTHING if the execution ended meanwhile, EvalTimeoutError if its time did."""
-    self.timeout.eval(env=env)
-    seconds = min(float(env.stack.pop()), LONGEST_SECONDS, threading.TIMEOUT_MAX)
+    seconds = threading.TIMEOUT_MAX
+    if not self.timeout.is_default_value():  # moto's default is a minute where there is a heartbeat
+        self.timeout.eval(env=env)
+        seconds = min(float(env.stack.pop()), seconds)
     frame = env.open_frame()
     frame.states.reset(input_value=env.states.get_input())
     frame.stack = copy.deepcopy(env.stack)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from local_cloud.process import ACCOUNT, REGION, LocalCloud
 from tests.contract.lambdas import Queue, eventually, role, rule, unique
@@ -126,7 +127,9 @@ def test_a_history_has_the_shape_of_aws(machines: Machines) -> None:
     for event in history:
         assert isinstance(event.pop("timestamp"), datetime.datetime)
     output = json.loads(history[4]["taskSucceededEventDetails"].pop("output"))
-    assert output.keys() >= {"ExecutedVersion", "Payload", "StatusCode"}
+    assert output.keys() == {"ExecutedVersion", "Payload", "StatusCode", "SdkHttpMetadata", "SdkResponseMetadata"}
+    assert output["SdkHttpMetadata"].keys() == {"AllHttpHeaders", "HttpHeaders", "HttpStatusCode"}
+    assert output["SdkResponseMetadata"].keys() == {"RequestId"}
     assert output["Payload"] == {"echo": {"ü": 1}}
     place = {"resourceType": "lambda", "resource": "invoke"}
     whole = {"truncated": False}
@@ -237,3 +240,40 @@ def test_every_change_of_status_is_told(
         **common, "status": status, "stopDate": round(found["stopDate"].timestamp() * 1000),
         "redriveStatus": "NOT_REDRIVABLE" if final else "REDRIVABLE",
         "redriveStatusReason": "Execution is SUCCEEDED and cannot be redriven" if final else None, **expected}
+
+
+@pytest.mark.parametrize(("days", "status", "reason", "free"), [
+    (1, "REDRIVABLE", None, False), (13.9, "REDRIVABLE", None, False),
+    (14.1, "NOT_REDRIVABLE", "Execution redrivable period exceeded", False),
+    (89.9, "NOT_REDRIVABLE", "Execution redrivable period exceeded", False),
+    (90.1, "NOT_REDRIVABLE", "Execution redrivable period exceeded", True),
+])
+def test_time_ends_redrives_and_frees_names(days: float, status: str, reason: str | None, free: bool) -> None:
+    from local_cloud.state_machines.api import may_reuse_name
+    from local_cloud.state_machines.status_events import redrive_status
+
+    stopped = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    record = {"status": "FAILED", "machine": {"type": "STANDARD"}, "events": [], "stopDate": stopped.isoformat()}
+    assert redrive_status(record) == (status, reason)
+    assert may_reuse_name(record) is free
+
+
+def test_an_express_machine_answers_synchronously(machines: Machines) -> None:
+    machine = machines.create(jsonata({"A": {"Type": "Task", "Resource": INVOKE, "End": True, "Arguments": {
+        "FunctionName": machines.worker, "Payload": "{% $states.input %}"},
+        "Output": "{% $states.result.Payload %}"}}), type="EXPRESS")
+    client = machines.cloud.client("stepfunctions", config=Config(inject_host_prefix=False))
+    answer = client.start_sync_execution(stateMachineArn=machine, input='{"v": 1}')
+    assert (answer["status"], json.loads(answer["output"])) == ("SUCCEEDED", {"echo": {"v": 1}})
+
+
+def test_an_execution_beyond_the_longest_history_fails(machines: Machines) -> None:
+    execution = machines.start(jsonata({"A": {"Type": "Pass", "Output": "{% 1 %}", "Next": "B"}, "B": {
+        "Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "C"}], "Default": "A"},
+        "C": {"Type": "Succeed"}}))
+    found = machines.ended(execution, within=60)
+    assert (found["status"], found["error"]) == ("FAILED", "States.Runtime")
+    assert "maximum number of history events (25000)" in found["cause"]
+    last = machines.api.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)["events"][0]
+    assert (last["id"], last["type"]) == (25_000, "ExecutionFailed")
+    assert refusal(machines.api.redrive_execution, executionArn=execution) == "ExecutionNotRedrivable"

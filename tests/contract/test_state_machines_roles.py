@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.process import ACCOUNT, REGION, LocalCloud
-from tests.contract.lambdas import allow, eventually, role, unique
+from tests.contract.lambdas import allow, eventually, function, invoke, role, unique
 from tests.contract.state_machines import CALLBACK, INVOKE, Machines, jsonata
 
 DELIVERY = allow(["logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
@@ -107,6 +107,30 @@ def test_a_bad_definition_is_refused_with_the_reason(machines: Machines, name: s
         machines.create(jsonata(states))
     assert caught.value.response["Error"]["Code"] == "InvalidDefinition"
     assert caught.value.response["Error"]["Message"].startswith("Invalid State Machine Definition: '")
+    verdict = machines.api.validate_state_machine_definition(definition=json.dumps(jsonata(states)))
+    assert verdict["result"] == "FAIL"
+
+
+def test_a_good_definition_is_valid(machines: Machines) -> None:
+    assert machines.api.validate_state_machine_definition(definition=json.dumps(PASS))["result"] == "OK"
+
+
+def test_a_redrive_needs_permission_on_the_execution(cloud: LocalCloud, machines: Machines) -> None:
+    execution = machines.start(jsonata({"F": {"Type": "Fail"}}))
+    machines.ended(execution)
+    code = """
+        import boto3
+        from botocore.exceptions import ClientError
+        def handler(event, context):
+            try:
+                boto3.client("stepfunctions").redrive_execution(executionArn=event)
+            except ClientError as error:
+                return error.response["Error"]["Code"]
+    """
+    other = execution.replace(":execution:", ":execution:other-")
+    assert invoke(cloud, function(cloud, code, allow("states:RedriveExecution", other)), execution) == (
+        "AccessDeniedException", None)
+    assert invoke(cloud, function(cloud, code, allow("states:RedriveExecution", execution)), execution) == (None, None)
 
 
 def test_a_bad_definition_is_no_update(machines: Machines) -> None:
