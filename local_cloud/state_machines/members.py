@@ -66,7 +66,7 @@ def _renamed(value: Any, shape: Any, *, to_wire: bool) -> Any:
         wire: dict[str, str] = {name.lower(): name for name in shape.members}
         found: dict[str, Any] = {}
         for name, item in value.items():
-            member: str = wire.get(str(name).lower(), name)
+            member = str(wire.get(str(name).lower(), name))
             spelled = member if to_wire else member[:1].upper() + member[1:]
             found[spelled] = _renamed(item, shape.members.get(member), to_wire=to_wire)
         return found
