@@ -87,7 +87,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(default="yolov8n-seg.pt", description="A YOLO name, an architecture .yaml, s3://…/best.pt, or best")
+    model: str = "yolov8n-seg.pt"
     epochs: Annotated[StrictInt, Field(ge=1, le=10_000)] = 50
     imgsz: Annotated[StrictInt, Field(ge=32, le=4096)] = 1024
     batch: Annotated[StrictInt, Field(ge=1, le=1024)] = 8
