@@ -42,8 +42,8 @@ def start(machines: Machines, machine: str) -> dict[str, str]:
     with ThreadPoolExecutor(8) as pool:
         executions = list(pool.map(lambda number: machines.start(machine, number), range(WAITING)))
         tokens = list(pool.map(machines.token, executions))
-    running = machines.api.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
-    assert len(running) == len(set(tokens)) == WAITING
+    listed = machines.api.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1000)
+    assert len(listed["executions"]) == len(set(tokens)) == WAITING
     return dict(zip(executions, tokens, strict=True))
 
 

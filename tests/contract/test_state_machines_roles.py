@@ -70,6 +70,35 @@ def test_a_role_that_step_functions_may_not_assume_is_refused(cloud: LocalCloud,
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
+@pytest.mark.parametrize(("service", "operation", "injected", "error"), [
+    ("lambda", "Invoke", "TooManyRequestsException", "Lambda.TooManyRequestsException"),
+    ("lambda", "Invoke", "ServiceException", "Lambda.ServiceException"),
+    ("lambda", "Invoke", "InternalFailure", "Lambda.AWSLambdaException"),
+    ("sns", "Publish", "InternalError", "SNS.InternalErrorException"),
+    ("sns", "Publish", "Throttled", "SNS.ThrottledException"),
+    ("sns", "Publish", "Throttling", "SNS.AmazonSNSException"),
+])
+def test_an_error_of_a_service_has_its_name_and_is_retried_by_it(
+    machines: Machines, service: str, operation: str, injected: str, error: str
+) -> None:
+    topic = machines.cloud.client("sns").create_topic(Name=unique("topic"))["TopicArn"]
+    resource, arguments = {
+        "lambda": (INVOKE, {"FunctionName": machines.worker}),
+        "sns": ("arn:aws:states:::sns:publish", {"TopicArn": topic, "Message": "m"}),
+    }[service]
+    definition = call(resource, **arguments)
+    definition["States"]["A"]["Retry"] = [{"ErrorEquals": [error], "IntervalSeconds": 1, "MaxAttempts": 1}]
+    machine = machines.create(definition)
+    machines.cloud.inject({"api": [{"service": service, "operation": operation, "error": injected}]})
+    try:
+        found = machines.run(machine)
+    finally:
+        machines.cloud.clear_faults()
+    assert found["status"] == "SUCCEEDED", found["error"]
+    (failed,) = [event for event in machines.history(found["executionArn"]) if event["type"] == "TaskFailed"]
+    assert failed["details"]["error"] == error
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a field that does not exist": ({"A": {"Type": "Pass", "Argument": {}, "End": True}}, "Argument"),
     "a target that does not exist": ({"A": {"Type": "Pass", "Next": "ZZ"}},
