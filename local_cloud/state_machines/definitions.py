@@ -36,7 +36,7 @@ class Refused(Exception):
 
 def install() -> None:
     """Check wherever a definition comes in."""
-    hooks.require(stepfunctions, "_validate_definition_jsonata")
+    hooks.require(stepfunctions, "_validate_definition_jsonata", "_state_machines")
     hooks.require(iam_evaluator, "enforce")
     hooks.replace(stepfunctions, "_create_state_machine", "data", _checking)
     hooks.replace(stepfunctions, "_update_state_machine", "data", _checking)
@@ -49,7 +49,8 @@ def _checking(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, 
         try:
             if "definition" in data:
                 data = {**data, "definition": checked(data["definition"])}
-            check_role(data.get("roleArn"), data.get("loggingConfiguration"))
+            machine = stepfunctions._state_machines.get(data.get("stateMachineArn", ""), {})
+            check_role(data.get("roleArn") or machine.get("roleArn"), data.get("loggingConfiguration"))
         except Refused as error:
             return error_response_json(error.code, error.reason, 400)
         return original(data)

@@ -223,4 +223,7 @@ def test_logging_needs_a_role_that_may_deliver_logs(cloud: LocalCloud, machines:
     configuration = {"level": "ERROR", "destinations": [{"cloudWatchLogsLogGroup": destination}]}
     with pytest.raises(ClientError, match="not authorized to access the Log Destination"):
         machines.create(PASS, loggingConfiguration=configuration, roleArn=powerless)
+    quiet = machines.create(PASS, roleArn=powerless)
+    with pytest.raises(ClientError, match="not authorized to access the Log Destination"):
+        machines.api.update_state_machine(stateMachineArn=quiet, loggingConfiguration=configuration)
     machines.create(PASS, loggingConfiguration=configuration, roleArn=role(cloud, "states.amazonaws.com", DELIVERY))
