@@ -18,9 +18,16 @@ from tests.template.rendering import ROOT, definition, transformed, written
 
 DEV, SAM, CHECKOV = (ROOT / f".venvs/{name}/bin" for name in ("dev", "sam", "checkov"))
 SILENT = {
-    "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_DEFAULT_REGION": "us-east-1", "AWS_REGION": "us-east-1", "SAM_CLI_TELEMETRY": "0",
-    "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true", "BC_SKIP_MAPPING": "true", "LOG_LEVEL": "ERROR"}
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1",
+    "SAM_CLI_TELEMETRY": "0",
+    "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
+    "BC_SKIP_MAPPING": "true",
+    "LOG_LEVEL": "ERROR",
+}
 """What keeps the tools from asking AWS, or their makers, for anything."""
 
 
@@ -29,7 +36,8 @@ class Finding(Exception):
 
 
 def lint(_: Path) -> None:
-    """Run ruff: style, likely errors, docstrings."""
+    """Run ruff: format, style, likely errors, docstrings."""
+    run(DEV / "ruff", "format", "--check", "--quiet", ".")
     run(DEV / "ruff", "check", "--quiet", ".")
 
 
@@ -75,17 +83,31 @@ def security(scratch: Path) -> None:
     """
     rendered = scratch / "security.json"
     rendered.write_text(json.dumps(transformed(), indent=1))
-    said = run(CHECKOV / "checkov", "--file", str(rendered), "--framework", "cloudformation", "--output", "json",
-               "--quiet", "--compact", "--skip-download", "--soft-fail")
-    report = json.loads(said[said.index("{"):])
+    said = run(
+        CHECKOV / "checkov",
+        "--file",
+        str(rendered),
+        "--framework",
+        "cloudformation",
+        "--output",
+        "json",
+        "--quiet",
+        "--compact",
+        "--skip-download",
+        "--soft-fail",
+    )
+    report = json.loads(said[said.index("{") :])
     if not report["summary"]["passed"] or report["summary"]["parsing_errors"]:
         raise Finding(f"checkov could not read the template: {report['summary']}")
-    found = {(check["check_id"], check["resource"].rsplit(".", 1)[0]): check["check_name"]
-             for check in report["results"]["failed_checks"]}
+    found = {
+        (check["check_id"], check["resource"].rsplit(".", 1)[0]): check["check_name"]
+        for check in report["results"]["failed_checks"]
+    }
     argued = {(entry["rule"], entry["type"]) for entry in written()["Metadata"]["SecurityExceptions"]}
     problems = [f"{rule} on {kind}: {found[rule, kind]}" for rule, kind in sorted(set(found) - argued)]
-    problems += [f"{rule} on {kind} is argued, but checkov has nothing against it" for rule, kind in
-                 sorted(argued - set(found))]
+    problems += [
+        f"{rule} on {kind} is argued, but checkov has nothing against it" for rule, kind in sorted(argued - set(found))
+    ]
     if problems:
         raise Finding("\n".join(problems))
 
@@ -96,8 +118,14 @@ CHECKS: tuple[Callable[[Path], None], ...] = (lint, types, template, sam, state_
 def run(program: Path, *arguments: str, **environment: str) -> str:
     """Run a tool at the root and answer what it printed; Finding if it fails."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
-    done = subprocess.run([str(program), *arguments], cwd=ROOT, env={**kept, **SILENT, **environment},
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(program), *arguments],
+        cwd=ROOT,
+        env={**kept, **SILENT, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise Finding(f"{done.stdout}{done.stderr}")
     return done.stdout

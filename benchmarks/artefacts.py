@@ -43,8 +43,11 @@ def functions(built: Path) -> dict[str, tuple[Path, str]]:
     """Folder and handler module of each function of a build."""
     place = built / ".aws-sam/build"
     resources = yaml_parse((place / "template.yaml").read_text())["Resources"]
-    return {name: (place / resource["Properties"]["CodeUri"], resource["Properties"]["Handler"].split(".")[0])
-            for name, resource in resources.items() if resource["Type"] == "AWS::Serverless::Function"}
+    return {
+        name: (place / resource["Properties"]["CodeUri"], resource["Properties"]["Handler"].split(".")[0])
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
 
 
 def size(folder: Path) -> int:
@@ -55,8 +58,11 @@ def size(folder: Path) -> int:
 def unfit_libraries(folder: Path, *, runtime: str, architecture: str) -> list[str]:
     """Compiled files that Lambda could not load, each with the reason."""
     tag = "cp" + runtime.removeprefix("python").replace(".", "")
-    return [f"{path.relative_to(folder)}: {reason}" for path in sorted(folder.rglob("*.so*"))
-            for reason in _faults(path, tag, architecture)]
+    return [
+        f"{path.relative_to(folder)}: {reason}"
+        for path in sorted(folder.rglob("*.so*"))
+        for reason in _faults(path, tag, architecture)
+    ]
 
 
 def _faults(path: Path, tag: str, architecture: str) -> Iterator[str]:
@@ -79,8 +85,10 @@ def import_seconds(folder: Path, module: str) -> float:
     """Processor seconds of a fresh interpreter's import of a handler, the least of three."""
     command = [str(LAMBDA_PYTHON), "-B", "-c", IMPORT.format(module=module)]
     environment = {"PYTHONPATH": str(folder), "AWS_DEFAULT_REGION": "us-east-1", "POWERTOOLS_TRACE_DISABLED": "1"}
-    return min(float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
-               for _ in range(ROUNDS))
+    return min(
+        float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+        for _ in range(ROUNDS)
+    )
 
 
 def measure() -> dict[str, Any]:
@@ -94,17 +102,22 @@ def measure() -> dict[str, Any]:
         own, module = here[name]
         seconds = import_seconds(own, module)
         figures["functions"][name] = {
-            "bytes": size(folder), "import_seconds": round(seconds, 3),
+            "bytes": size(folder),
+            "import_seconds": round(seconds, 3),
             "import_to_boto3": round(seconds / baseline, 2),
-            "unfit": unfit_libraries(folder, runtime=parameters["FunctionRuntime"],
-                                     architecture=parameters["FunctionArchitecture"])}
+            "unfit": unfit_libraries(
+                folder, runtime=parameters["FunctionRuntime"], architecture=parameters["FunctionArchitecture"]
+            ),
+        }
     return figures
 
 
 def show(figures: dict[str, Any]) -> int:
     """Print the figures; 1 if a function is too large or could not run."""
-    print(f"{' '.join(figures['parameters'].values())}; importing boto3 alone takes "
-          f"{figures['boto3_import_seconds']:.3f} s of processor time here")
+    print(
+        f"{' '.join(figures['parameters'].values())}; importing boto3 alone takes "
+        f"{figures['boto3_import_seconds']:.3f} s of processor time here"
+    )
     print(f"{'function':<26}{'MB':>7}{'import s':>11}{'/ boto3':>9}")
     bad = []
     for name, found in figures["functions"].items():

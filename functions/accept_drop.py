@@ -21,13 +21,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     """Take an EventBridge `Object Created`; its key is raw and is never unquoted."""
     item = event["detail"]["object"]
     arrival = Arrival(
-        bucket=event["detail"]["bucket"]["name"], key=item["key"],
+        bucket=event["detail"]["bucket"]["name"],
+        key=item["key"],
         identity=f"{item.get('sequencer', '')}#{item.get('etag', '')}",
-        moment=datetime.fromisoformat(event["time"].replace("Z", "+00:00")))
+        moment=datetime.fromisoformat(event["time"].replace("Z", "+00:00")),
+    )
     reception = Reception(
-        sfn=client("stepfunctions"), sns=client("sns"), claims=claims(), clock=time.time,
-        state_machine_arn=ENVIRONMENT.STATE_MACHINE_ARN, topic_arn=ENVIRONMENT.TOPIC_ARN,
-        upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS)
+        sfn=client("stepfunctions"),
+        sns=client("sns"),
+        claims=claims(),
+        clock=time.time,
+        state_machine_arn=ENVIRONMENT.STATE_MACHINE_ARN,
+        topic_arn=ENVIRONMENT.TOPIC_ARN,
+        upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS,
+    )
     done = reception.receive(arrival)
     logger.info("object received", extra={"key": arrival.key, "done": done})
     return {"done": done}

@@ -21,12 +21,29 @@ if TYPE_CHECKING:
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=5, read_timeout=60)
-_TRANSIENT = frozenset({
-    "InternalError", "InternalFailure", "InternalServerError", "InternalServerException", "InternalServiceException",
-    "PriorRequestNotComplete", "ProvisionedThroughputExceededException", "RequestLimitExceeded", "RequestTimeout",
-    "ServiceException", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException", "ThrottledException",
-    "TooManyRequestsException", "TransactionInProgressException", "PreconditionFailed",
-    "ConditionalRequestConflict"})
+_TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "InternalServiceException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "ServiceException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+        "PreconditionFailed",
+        "ConditionalRequestConflict",
+    }
+)
 _DENIED = frozenset({"403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 
 
@@ -73,8 +90,12 @@ def places() -> Places:
     """Where things lie and what jobs run as."""
     from traindrop.jobs import Places
 
-    return Places(ENVIRONMENT.DATASET_BUCKET, ENVIRONMENT.ARTIFACT_BUCKET, ENVIRONMENT.TRAINING_ROLE_ARN,
-                  ENVIRONMENT.TRAINING_IMAGE)
+    return Places(
+        ENVIRONMENT.DATASET_BUCKET,
+        ENVIRONMENT.ARTIFACT_BUCKET,
+        ENVIRONMENT.TRAINING_ROLE_ARN,
+        ENVIRONMENT.TRAINING_IMAGE,
+    )
 
 
 def trainer() -> Trainer:
@@ -100,8 +121,10 @@ def aws_errors_named(handler: Handler) -> Handler:
             if answer["Error"]["Code"] in _TRANSIENT or status >= 500:
                 raise TransientError(str(error)) from error
             if answer["Error"]["Code"] in _DENIED:
-                raise AccessDenied(f"{error}. The role of this function may not do that: deploy the stack again to "
-                                   "restore its policies, or ask who manages your organisation's") from error
+                raise AccessDenied(
+                    f"{error}. The role of this function may not do that: deploy the stack again to "
+                    "restore its policies, or ask who manages your organisation's"
+                ) from error
             raise
         except BotoCoreError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from error

@@ -18,9 +18,17 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Leave the task token with the run; `report_job_end` answers it when the job has ended."""
-    starter = Starter(trainer=trainer(), s3=client("s3"), sns=client("sns"), places=places(), clock=time.time,
-                      topic_arn=ENVIRONMENT.TOPIC_ARN, stack_max_cost_usd=ENVIRONMENT.MAX_COST_PER_RUN_USD)
-    done = starter.start(event["run_id"], attempt=int(event["attempt"]), redrives=int(event["redrives"]),
-                         task_token=event["task_token"])
+    starter = Starter(
+        trainer=trainer(),
+        s3=client("s3"),
+        sns=client("sns"),
+        places=places(),
+        clock=time.time,
+        topic_arn=ENVIRONMENT.TOPIC_ARN,
+        stack_max_cost_usd=ENVIRONMENT.MAX_COST_PER_RUN_USD,
+    )
+    done = starter.start(
+        event["run_id"], attempt=int(event["attempt"]), redrives=int(event["redrives"]), task_token=event["task_token"]
+    )
     logger.info("training job asked for", extra={"run_id": event["run_id"], "done": done})
     return {"done": done}

@@ -21,8 +21,15 @@ metrics = Metrics()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take a `Step Functions Execution Status Change` with FAILED, TIMED_OUT or ABORTED."""
-    ending = Ending(sfn=client("stepfunctions"), sns=client("sns"), runs=runs(), claims=claims(), trainer=trainer(),
-                    topic_arn=ENVIRONMENT.TOPIC_ARN, clock=time.time)
+    ending = Ending(
+        sfn=client("stepfunctions"),
+        sns=client("sns"),
+        runs=runs(),
+        claims=claims(),
+        trainer=trainer(),
+        topic_arn=ENVIRONMENT.TOPIC_ARN,
+        clock=time.time,
+    )
     done = ending.conclude(event["detail"])
     if done in ("Failed", "Stopped"):
         metrics.add_metric(f"Runs{done}", MetricUnit.Count, 1)

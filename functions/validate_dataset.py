@@ -18,9 +18,15 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Answer `ready`, `uploading`, `rejected` or `unchanged` for the drop in `event`."""
-    gate = Gate(s3=client("s3"), runs=runs(), claims=claims(), artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
-                quiet_period_seconds=ENVIRONMENT.QUIET_PERIOD_SECONDS,
-                upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS, clock=time.time)
+    gate = Gate(
+        s3=client("s3"),
+        runs=runs(),
+        claims=claims(),
+        artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
+        quiet_period_seconds=ENVIRONMENT.QUIET_PERIOD_SECONDS,
+        upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS,
+        clock=time.time,
+    )
     answer = gate.judge(event["drop"], event["execution"])
     logger.info("dataset judged", extra={"run_id": answer["run_id"], "verdict": answer["verdict"]})
     return answer

@@ -22,8 +22,16 @@ from pathlib import Path
 
 from local_cloud.process import ROOT, LocalCloud, LocalCloudError
 
-SOURCES = ("template.yaml", "samconfig.toml", "pyproject.toml", "README.md", "functions", "traindrop", "training_entry",
-           "statemachine")
+SOURCES = (
+    "template.yaml",
+    "samconfig.toml",
+    "pyproject.toml",
+    "README.md",
+    "functions",
+    "traindrop",
+    "training_entry",
+    "statemachine",
+)
 """What a build is made from; README.md because the project's metadata names it."""
 SAM_BIN = ROOT / ".venvs/sam/bin"
 CACHE = ROOT / ".cache/sam"
@@ -62,8 +70,11 @@ def build(source: Path = ROOT, *, parameters: Mapping[str, str] | None = None, c
             with tempfile.TemporaryDirectory(prefix="building-", dir=cache) as scratch:
                 copy = Path(scratch, "sources")
                 _copy(source, copy)
-                _sam(["build", "--config-env", "local", "--beta-features", "--parameter-overrides", *_pairs(chosen)],
-                     cwd=copy, scratch=Path(scratch))
+                _sam(
+                    ["build", "--config-env", "local", "--beta-features", "--parameter-overrides", *_pairs(chosen)],
+                    cwd=copy,
+                    scratch=Path(scratch),
+                )
                 if platform.system() != "Linux":
                     _install_for_host(copy)
                 copy.rename(folder)
@@ -89,8 +100,16 @@ def deploy(
     chosen = {**_local_parameters(built / "samconfig.toml"), **host, **(parameters or {})}
     scratch = cloud.state_dir / "sam"
     scratch.mkdir(exist_ok=True)
-    command = ["deploy", "--config-env", "local", "--stack-name", stack_name,
-               "--no-progressbar", "--parameter-overrides", *_pairs(chosen)]
+    command = [
+        "deploy",
+        "--config-env",
+        "local",
+        "--stack-name",
+        stack_name,
+        "--no-progressbar",
+        "--parameter-overrides",
+        *_pairs(chosen),
+    ]
     client = cloud.client("cloudformation")
     try:
         _sam(command, cwd=built, scratch=scratch, environment=cloud.environment)
@@ -100,9 +119,7 @@ def deploy(
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
 
-def _sam(
-    arguments: list[str], *, cwd: Path, scratch: Path, environment: Mapping[str, str] | None = None
-) -> None:
+def _sam(arguments: list[str], *, cwd: Path, scratch: Path, environment: Mapping[str, str] | None = None) -> None:
     """Run the SAM CLI with the user's environment less everything about AWS; DeployError carries what it said."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
     done = subprocess.run(
@@ -139,9 +156,21 @@ def _install_for_host(sources: Path) -> None:
     """SAM always builds for Linux; elsewhere the functions' packages are installed once more, for this host."""
     for folder in {path.parent for path in sources.glob(".aws-sam/build/*/*.py")}:
         subprocess.run(
-            [str(SAM_BIN / "uv"), "pip", "install", "--quiet", "--reinstall", "--python",
-             str(ROOT / ".venvs/lambda/bin/python"), "--target", str(folder), "-r", "functions/requirements.txt"],
-            cwd=sources, check=True,
+            [
+                str(SAM_BIN / "uv"),
+                "pip",
+                "install",
+                "--quiet",
+                "--reinstall",
+                "--python",
+                str(ROOT / ".venvs/lambda/bin/python"),
+                "--target",
+                str(folder),
+                "-r",
+                "functions/requirements.txt",
+            ],
+            cwd=sources,
+            check=True,
         )
 
 
@@ -182,8 +211,11 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _forget_old_builds(cache: Path) -> None:
-    builds = sorted((path for path in cache.iterdir() if re.fullmatch("[0-9a-f]{16}", path.name)),
-                    key=lambda path: path.stat().st_mtime, reverse=True)
+    builds = sorted(
+        (path for path in cache.iterdir() if re.fullmatch("[0-9a-f]{16}", path.name)),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
     for folder in builds[KEPT_BUILDS:]:
         if time.time() - folder.stat().st_mtime > UNUSED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
@@ -203,5 +235,6 @@ def _failures(client: object, stack_name: str) -> str:
         return ""
     return "\n".join(
         f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatusReason']}"
-        for event in events if "FAILED" in event["ResourceStatus"] and event.get("ResourceStatusReason")
+        for event in events
+        if "FAILED" in event["ResourceStatus"] and event.get("ResourceStatusReason")
     )

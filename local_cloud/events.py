@@ -27,9 +27,20 @@ logger = logging.getLogger(__name__)
 PRINCIPAL = "events.amazonaws.com"
 REORDER_SECONDS = 1.0
 """How long a reordered event waits for the one that is to overtake it."""
-_RETRYABLE = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded",
-                        "InternalServerError", "InternalFailure", "InternalError", "ServiceException",
-                        "ServiceUnavailable", "ThrottledException"})
+_RETRYABLE = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "InternalFailure",
+        "InternalError",
+        "ServiceException",
+        "ServiceUnavailable",
+        "ThrottledException",
+    }
+)
 _delivery: contextvars.ContextVar[tuple[dict[str, Any], dict[str, Any]]] = contextvars.ContextVar("delivery")
 
 
@@ -49,9 +60,14 @@ def emit(
     def put() -> None:
         set_request_account_id(account)
         set_request_region(region)
-        eventbridge._put_events({"Entries": [{"Source": source, "DetailType": detail_type,
-                                              "Detail": json.dumps(detail), "Resources": resources}]},
-                                allow_aws_source=True)
+        eventbridge._put_events(
+            {
+                "Entries": [
+                    {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": resources}
+                ]
+            },
+            allow_aws_source=True,
+        )
 
     contextvars.copy_context().run(put)
 
@@ -171,12 +187,17 @@ class _Delivery:
 
     def _dead_letter(self, failure: DeliveryFailed, retries: int, exhausted: str | None) -> None:
         queue = (self.target.get("DeadLetterConfig") or {}).get("Arn")
-        logger.warning("%s did not take an event of %s: %s: %s", self.target["Arn"], self.rule_arn, failure.code,
-                       failure.message)
+        logger.warning(
+            "%s did not take an event of %s: %s: %s", self.target["Arn"], self.rule_arn, failure.code, failure.message
+        )
         if not queue or not iam.service_may(PRINCIPAL, "sqs:SendMessage", queue, self.rule_arn):
             return
-        attributes = {"RULE_ARN": self.rule_arn, "TARGET_ARN": self.target["Arn"], "ERROR_CODE": failure.code,
-                      "ERROR_MESSAGE": failure.message}
+        attributes = {
+            "RULE_ARN": self.rule_arn,
+            "TARGET_ARN": self.target["Arn"],
+            "ERROR_CODE": failure.code,
+            "ERROR_MESSAGE": failure.message,
+        }
         if exhausted:
             attributes |= {"EXHAUSTED_RETRY_CONDITION": exhausted, "RETRY_ATTEMPTS": str(retries)}
         send_to_queue(queue, self.payload, attributes)
@@ -191,8 +212,9 @@ def _to(send: Callable[[dict[str, Any], str, str], None]) -> Callable[[str, str]
     def dispatch(arn: str, payload: str) -> None:  # noqa: ARG001 - the target carries it
         target, rule = _delivery.get()
         delivery = _Delivery(send, target, rule.get("Arn", ""), payload)
-        threading.Thread(target=contextvars.copy_context().run, args=(delivery.run,), daemon=True,
-                         name="event-delivery").start()
+        threading.Thread(
+            target=contextvars.copy_context().run, args=(delivery.run,), daemon=True, name="event-delivery"
+        ).start()
 
     return dispatch
 

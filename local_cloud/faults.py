@@ -16,9 +16,16 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 from local_cloud import hooks
 from local_cloud.operations import client_name, operation_of
 
-_STATUS = {"SlowDown": 503, "ServiceUnavailable": 503, "InternalError": 500, "InternalFailure": 500,
-           "InternalServerError": 500, "InternalServerException": 500, "ServiceException": 500,
-           "TooManyRequestsException": 429}
+_STATUS = {
+    "SlowDown": 503,
+    "ServiceUnavailable": 503,
+    "InternalError": 500,
+    "InternalFailure": 500,
+    "InternalServerError": 500,
+    "InternalServerException": 500,
+    "ServiceException": 500,
+    "TooManyRequestsException": 429,
+}
 """HTTP status of an injected error; 400 where none is given."""
 
 
@@ -118,7 +125,7 @@ def take_api_error(service: str, operation: str | None) -> str | None:
         for index, fault in enumerate(_current.api):
             if (fault.service, fault.operation) == (service, operation):
                 left = [fault.model_copy(update={"times": fault.times - 1})] if fault.times > 1 else []
-                _replace(api=[*_current.api[:index], *left, *_current.api[index + 1:]])
+                _replace(api=[*_current.api[:index], *left, *_current.api[index + 1 :]])
                 return fault.error
     return None
 

@@ -34,7 +34,11 @@ def check_versions() -> None:
 
 
 def replace(
-    place: ModuleType | type | dict[str, Any], name: str, parameters: str, build: Callable[[Any], Any], *,
+    place: ModuleType | type | dict[str, Any],
+    name: str,
+    parameters: str,
+    build: Callable[[Any], Any],
+    *,
     within: str = "",
 ) -> None:
     """Put `build(original)` in the place of an attribute of a module or class, or of an entry of a table.

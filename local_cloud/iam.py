@@ -28,8 +28,12 @@ from ministack.services import iam, stepfunctions, sts
 from local_cloud import hooks
 from local_cloud.operations import operation_of
 
-_CONFIG = Config(s3={"addressing_style": "path"}, retries={"mode": "standard", "total_max_attempts": 1},
-                 connect_timeout=5, read_timeout=60)
+_CONFIG = Config(
+    s3={"addressing_style": "path"},
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=5,
+    read_timeout=60,
+)
 _session: Any = boto3.session.Session()
 _clients: dict[tuple[str, str, str], Any] = {}
 _lock = threading.Lock()
@@ -41,18 +45,30 @@ class NotAssumable(Exception):
 
 def install() -> None:
     """Replace the places of MiniStack's policy engine that differ from AWS."""
-    hooks.require(iam_evaluator, "enforce", "evaluate_resource_policy", "EvalContext", "_resource_policy",
-                  "fnmatch_iam", "_conditions_met")
+    hooks.require(
+        iam_evaluator,
+        "enforce",
+        "evaluate_resource_policy",
+        "EvalContext",
+        "_resource_policy",
+        "fnmatch_iam",
+        "_conditions_met",
+    )
     hooks.require(iam, "_roles")
     hooks.replace(iam_evaluator, "is_root_access_key", "access_key_id", lambda _: _is_administrator)
     hooks.replace(iam_evaluator, "_is_root_key", "access_key_id", lambda _: lambda access_key_id: False)  # noqa: ARG005
     hooks.replace(app, "_dispatch_service_request", "method path headers body query_params request_id", _signed_only)
     hooks.replace(iam_evaluator, "_resolve_condition_key", "key ctx", _with_secure_transport)
     hooks.replace(iam_actions, "request_tag_context", "service iam_action body params", _with_namespace)
-    hooks.replace(iam_actions, "extract_resource_arn",
-                  "service method path headers body query_params region account_id", _with_state_machine)
-    hooks.replace(app, "_dispatch_service_request", "method path headers body query_params request_id",
-                  _with_hidden_keys)
+    hooks.replace(
+        iam_actions,
+        "extract_resource_arn",
+        "service method path headers body query_params region account_id",
+        _with_state_machine,
+    )
+    hooks.replace(
+        app, "_dispatch_service_request", "method path headers body query_params request_id", _with_hidden_keys
+    )
 
 
 def client_as(role_arn: str, service: str, *, session: str) -> Any:
@@ -61,8 +77,11 @@ def client_as(role_arn: str, service: str, *, session: str) -> Any:
     with _lock:
         if where not in _clients:
             _clients[where] = _session.client(
-                service, endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}", region_name=get_region(),
-                config=_CONFIG, **_credentials(role_arn, session),
+                service,
+                endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+                region_name=get_region(),
+                config=_CONFIG,
+                **_credentials(role_arn, session),
             )
         return _clients[where]
 
@@ -72,14 +91,17 @@ def _credentials(role_arn: str, session: str) -> dict[str, str]:
     account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
     digest = hashlib.sha256(f"{role_arn} {session} {os.environ['AWS_SECRET_ACCESS_KEY']}".encode()).hexdigest()
     key, secret, token = f"ASIA{digest[:16].upper()}", digest[16:48], digest[48:]
-    sts.register_session(key, {
-        "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session[:64]}",
-        "UserId": f"{name}:{session[:64]}",
-        "SecretAccessKey": secret,
-        "SessionToken": token,
-        "AccountId": account,
-        "PrincipalType": "AssumedRole",
-    })
+    sts.register_session(
+        key,
+        {
+            "Arn": f"arn:aws:sts::{account}:assumed-role/{name}/{session[:64]}",
+            "UserId": f"{name}:{session[:64]}",
+            "SecretAccessKey": secret,
+            "SessionToken": token,
+            "AccountId": account,
+            "PrincipalType": "AssumedRole",
+        },
+    )
     return {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
 
 
@@ -123,8 +145,12 @@ def queue_url(arn: str) -> str:
 
 def _service_context(principal: str, action: str, resource_arn: str, source_arn: str) -> Any:
     return iam_evaluator.EvalContext(
-        principal_arn=principal, principal_type="Service", principal_account=get_account_id(), action=action,
-        resource_arn=resource_arn, region=get_region(),
+        principal_arn=principal,
+        principal_type="Service",
+        principal_account=get_account_id(),
+        action=action,
+        resource_arn=resource_arn,
+        region=get_region(),
         service_context={"aws:sourceaccount": get_account_id(), "aws:sourcearn": source_arn},
     )
 
@@ -148,7 +174,8 @@ def _signed_only(original: Callable[..., Awaitable[Any]]) -> Callable[..., Await
             service = app.detect_service(method, path, headers, query_params)
             if service == "s3":
                 return iam_actions.access_denied_response(
-                    "s3", "", "", request_id, message="Access Denied", headers=headers)
+                    "s3", "", "", request_id, message="Access Denied", headers=headers
+                )
         return await original(method, path, headers, body, query_params, request_id)
 
     return dispatch
@@ -178,8 +205,9 @@ def _namespace(body: bytes, params: Any) -> str | None:
 
 
 def _with_state_machine(original: Any) -> Any:
-    def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, query_params: Any,
-                             region: str, account_id: str) -> str:
+    def extract_resource_arn(
+        service: str, method: str, path: str, headers: Any, body: bytes, query_params: Any, region: str, account_id: str
+    ) -> str:
         if service == "states" and headers.get("x-amz-target", "").rpartition(".")[2].startswith("SendTask"):
             return _machine_of_token(body) or "*"
         found: str = original(service, method, path, headers, body, query_params, region, account_id)
@@ -214,13 +242,20 @@ def _with_hidden_keys(original: Callable[..., Awaitable[Any]]) -> Callable[..., 
         if b"NoSuchBucket" in (answer[2] if isinstance(answer[2], bytes) else b""):
             return answer
         denied = iam_evaluator.enforce(
-            extract_access_key_id(headers, query_params), "s3:ListBucket", "s3", get_region(),
+            extract_access_key_id(headers, query_params),
+            "s3:ListBucket",
+            "s3",
+            get_region(),
             resource_arn=f"arn:aws:s3:::{bucket}",
         )
         if not isinstance(denied, iam_evaluator.EvalResult):
             return answer
         response = iam_actions.access_denied_response(
-            "s3", "s3:ListBucket", denied.principal_arn, request_id, headers=headers,
+            "s3",
+            "s3:ListBucket",
+            denied.principal_arn,
+            request_id,
+            headers=headers,
             resource_arn=f"arn:aws:s3:::{bucket}",
         )
         return (response[0], response[1], b"") if method == "HEAD" else response

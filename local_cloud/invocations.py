@@ -76,8 +76,12 @@ def _run(func: dict[str, Any], config: dict[str, Any], event: Any) -> None:
     if arn := destination.get("Destination"):
         _send(config, arn, json.dumps(_record(config, event, result, request_id, condition, attempt)), {})
     if failed and (arn := (config.get("DeadLetterConfig") or {}).get("TargetArn")):
-        _send(config, arn, json.dumps(event), {
-            "RequestID": request_id, "ErrorCode": "200", "ErrorMessage": _error_message(result)[:1024] or "unknown"})
+        _send(
+            config,
+            arn,
+            json.dumps(event),
+            {"RequestID": request_id, "ErrorCode": "200", "ErrorMessage": _error_message(result)[:1024] or "unknown"},
+        )
 
 
 def _record(
@@ -108,8 +112,10 @@ def _error_message(result: dict[str, Any]) -> str:
 
 def _send(config: dict[str, Any], arn: str, body: str, attributes: dict[str, str]) -> None:
     """Write to the destination with the function's role; what it may not do is lost, as on AWS."""
-    typed = {name: {"DataType": "Number" if value.isdigit() else "String", "StringValue": value}
-             for name, value in attributes.items()}
+    typed = {
+        name: {"DataType": "Number" if value.isdigit() else "String", "StringValue": value}
+        for name, value in attributes.items()
+    }
     service = arn.split(":")[2]
     try:
         client = iam.client_as(config["Role"], service, session=config["FunctionName"])
@@ -120,7 +126,15 @@ def _send(config: dict[str, Any], arn: str, body: str, attributes: dict[str, str
         elif service == "lambda":
             client.invoke(FunctionName=arn, InvocationType="Event", Payload=body)
         elif service == "events":
-            client.put_events(Entries=[{"Source": "lambda", "DetailType": "Lambda Function Invocation Result",
-                                        "Detail": body, "EventBusName": arn}])
+            client.put_events(
+                Entries=[
+                    {
+                        "Source": "lambda",
+                        "DetailType": "Lambda Function Invocation Result",
+                        "Detail": body,
+                        "EventBusName": arn,
+                    }
+                ]
+            )
     except (ClientError, BotoCoreError):
         logger.exception("%s could not write to its destination %s", config.get("FunctionName"), arn)

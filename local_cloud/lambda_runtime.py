@@ -96,22 +96,37 @@ def _reason(exit_code: int | None) -> str:
     """How Lambda words the end of a runtime."""
     if not exit_code:
         return "without providing a reason"
-    return f"with error: exit status {exit_code}" if exit_code > 0 else (
-        "with error: signal: killed" if exit_code == -signal.SIGKILL else f"with error: signal: {-exit_code}")
+    return (
+        f"with error: exit status {exit_code}"
+        if exit_code > 0
+        else ("with error: signal: killed" if exit_code == -signal.SIGKILL else f"with error: signal: {-exit_code}")
+    )
 
 
 def install() -> None:
     """Give Python functions MiniStack's Runtime API worker and an environment as on Lambda."""
     hooks.require(lambda_runtime, "ProvidedWorker", "execution_credentials")
-    hooks.require(lambda_runtime.ProvidedWorker, "_build_handler_class", "_pump_output", "_drain_stderr_bounded",
-                  "_drain_stderr", "_teardown")
+    hooks.require(
+        lambda_runtime.ProvidedWorker,
+        "_build_handler_class",
+        "_pump_output",
+        "_drain_stderr_bounded",
+        "_drain_stderr",
+        "_teardown",
+    )
     hooks.require(lambda_svc, "_execute_function_provided_warm", "_resolve_layer_zip", "_runtime_env_vars")
     hooks.replace(lambda_svc, "_create_function", "data", _with_role_check)
     hooks.require(provisioners, "_RESOURCE_HANDLERS")
-    hooks.replace(provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"], "create", "logical_id props stack_name",
-                  _with_role_check_in_stacks, within="AWS::Lambda::Function")
-    hooks.replace(lambda_svc, "_probe_peak_memory_mb", "func", lambda original: lambda func: _peak.get() or original(
-        func))
+    hooks.replace(
+        provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"],
+        "create",
+        "logical_id props stack_name",
+        _with_role_check_in_stacks,
+        within="AWS::Lambda::Function",
+    )
+    hooks.replace(
+        lambda_svc, "_probe_peak_memory_mb", "func", lambda original: lambda func: _peak.get() or original(func)
+    )
     hooks.replace(lambda_runtime, "_worker_class_for", "config", _worker_class)
     hooks.replace(lambda_svc, "_execute_function_warm", "func event request_id", _execute_warm)
     hooks.replace(lambda_svc, "_provided_runtime_code_dir", "code_zip", _with_bootstrap)
@@ -130,7 +145,8 @@ def _with_role_check(original: Any) -> Any:
             iam.check_assumable(data.get("Role", ""), "lambda.amazonaws.com", "")
         except iam.NotAssumable:
             return error_response_json(
-                "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400)
+                "InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.", 400
+            )
         return original(data)
 
     return create_function

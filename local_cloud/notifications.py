@@ -19,7 +19,8 @@ def install() -> None:
     """Check messages where the API and services in the process publish."""
     hooks.require(sns, "SnsPublishError")
     hooks.replace(
-        sns, "publish_internal",
+        sns,
+        "publish_internal",
         "topic_arn message subject message_structure message_attributes message_group_id message_deduplication_id",
         _strict,
     )

@@ -21,7 +21,8 @@ _version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version",
 def install() -> None:
     """Correct the events between the bucket and the bus."""
     hooks.replace(
-        s3, "_fire_s3_event",
+        s3,
+        "_fire_s3_event",
         "bucket_name key event_name size etag deletion_type restore_event_data version_id sequencer object_extra"
         " record_extra",
         _with_version,
@@ -42,12 +43,14 @@ def _as_on_aws(original: Any) -> Any:
         if event.get("Source") != "aws.s3" or event.get("_DispatchPath"):
             original(event, view)
             return
-        original({
-            **event,
-            "EventId": new_uuid(),
-            "Time": event["Time"][:19] + "Z",
-            "Detail": json.dumps(detail(json.loads(event["Detail"]))),
-        })
+        original(
+            {
+                **event,
+                "EventId": new_uuid(),
+                "Time": event["Time"][:19] + "Z",
+                "Detail": json.dumps(detail(json.loads(event["Detail"]))),
+            }
+        )
 
     return dispatch
 
@@ -59,8 +62,7 @@ def detail(found: dict[str, Any]) -> dict[str, Any]:
     fixed = {
         "version": "0",
         "bucket": found["bucket"],
-        "object": {**stored, **({"version-id": version} if version else {}),
-                   "sequencer": found["object"]["sequencer"]},
+        "object": {**stored, **({"version-id": version} if version else {}), "sequencer": found["object"]["sequencer"]},
         "request-id": found["request-id"].replace("-", "")[:16].upper(),
         "requester": found["requester"],
         "source-ip-address": found["source-ip-address"],

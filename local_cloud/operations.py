@@ -66,8 +66,11 @@ def _routes(service: str) -> list[_Route]:
         model = botocore.session.get_session().get_service_model(client_name(service))
     except botocore.exceptions.UnknownServiceError:
         return []
-    return [_route(model.operation_model(name)) for name in model.operation_names if model.metadata["protocol"][:4] ==
-            "rest"]
+    return [
+        _route(model.operation_model(name))
+        for name in model.operation_names
+        if model.metadata["protocol"][:4] == "rest"
+    ]
 
 
 def _route(operation: Any) -> _Route:
@@ -77,9 +80,14 @@ def _route(operation: Any) -> _Route:
     literal = {name: value[0] or None for name, value in parse_qs(query, keep_blank_values=True).items()}
     shape = operation.input_shape
     required = [shape.members[name].serialization for name in shape.required_members] if shape else []
-    named = {place: {item["name"] for item in required if item.get("location") == place} for place in
-             ("querystring", "header")}
+    named = {
+        place: {item["name"] for item in required if item.get("location") == place}
+        for place in ("querystring", "header")
+    }
     return _Route(
-        operation.name, operation.http["method"], re.compile(pattern.removesuffix("/") + "/?"),
-        {**dict.fromkeys(named["querystring"]), **literal}, frozenset(name.lower() for name in named["header"]),
+        operation.name,
+        operation.http["method"],
+        re.compile(pattern.removesuffix("/") + "/?"),
+        {**dict.fromkeys(named["querystring"]), **literal},
+        frozenset(name.lower() for name in named["header"]),
     )

@@ -30,8 +30,22 @@ ROOT = Path(__file__).resolve().parent.parent
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 START_SECONDS = 60.0
-KEPT = ("PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-        "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "OMP_NUM_THREADS", "TORCH_HOME", "SYSTEMROOT")
+KEPT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "OMP_NUM_THREADS",
+    "TORCH_HOME",
+    "SYSTEMROOT",
+)
 """What the server gets of the starter's environment: what a training job needs to fetch weights, no credentials."""
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -161,9 +175,7 @@ class LocalCloud:
         if given := options.pop("config", None):
             config = config.merge(given)
         with self._session_lock:
-            return getattr(self._session, kind)(
-                service, **{"endpoint_url": self.endpoint, "config": config, **options}
-            )
+            return getattr(self._session, kind)(service, **{"endpoint_url": self.endpoint, "config": config, **options})
 
     def _ask(self, method: str, name: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self.endpoint}/_traindrop/{name}", data=body, method=method)  # noqa: S310
@@ -222,7 +234,12 @@ def _spawn(state: Path, port: int, keys: tuple[str, str], settings: Mapping[str,
     with (state / "server.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-S", "-E", str(keeper), str(state), sys.executable, "-m", "local_cloud.server"],
-            cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 

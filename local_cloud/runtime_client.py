@@ -60,8 +60,9 @@ def find_handler(name: str) -> Any:
     """The function that `module.function` names; Fault says why there is none."""
     module_name, dot, function = name.rpartition(".")
     if not dot:
-        raise Fault("Runtime.MalformedHandlerName",
-                    f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)")
+        raise Fault(
+            "Runtime.MalformedHandlerName", f"Bad handler '{name}': not enough values to unpack (expected 2, got 1)"
+        )
     if module_name.split(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
     try:
@@ -82,8 +83,10 @@ def error_document(error: BaseException, request_id: str = "") -> dict[str, Any]
     if isinstance(error, Fault):
         kind, trace = error.kind, error.trace
     else:
-        frames = [(frame.filename, frame.lineno or 0, frame.name, frame.line)
-                  for frame in traceback.extract_tb(error.__traceback__)]
+        frames = [
+            (frame.filename, frame.lineno or 0, frame.name, frame.line)
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
         first = next((index for index, frame in enumerate(frames) if frame[0] != __file__), 0)
         kind, trace = type(error).__name__, traceback.format_list(frames[first:])
     return {"errorMessage": str(error), "errorType": kind, "requestId": request_id, "stackTrace": trace}
@@ -133,8 +136,11 @@ def serve(name: str) -> int:
             return 0
         request_id = _Request.request_id = answer.headers["Lambda-Runtime-Aws-Request-Id"]
         os.environ["_X_AMZN_TRACE_ID"] = answer.headers.get("Lambda-Runtime-Trace-Id", "")
-        context = Context(request_id, answer.headers["Lambda-Runtime-Invoked-Function-Arn"],
-                          int(answer.headers["Lambda-Runtime-Deadline-Ms"]))
+        context = Context(
+            request_id,
+            answer.headers["Lambda-Runtime-Invoked-Function-Arn"],
+            int(answer.headers["Lambda-Runtime-Deadline-Ms"]),
+        )
         try:
             kind, result = "response", to_json(handler(json.loads(body), context))
         except Exception as error:  # noqa: BLE001 - whatever the handler raises is the answer
@@ -160,8 +166,11 @@ def main() -> int:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     handler = logging.StreamHandler(sys.stdout)
     logging.Formatter.converter = time.gmtime
-    handler.setFormatter(logging.Formatter(
-        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"))
+    handler.setFormatter(
+        logging.Formatter(
+            "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S"
+        )
+    )
     handler.addFilter(_Request())
     logging.getLogger().addHandler(handler)
     sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]

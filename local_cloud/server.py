@@ -13,8 +13,17 @@ import time
 from local_cloud.hooks import HookMissing, check_versions
 
 ADAPTERS = (
-    "control", "faults", "iam", "events", "object_storage", "invocations", "lambda_runtime", "notifications", "metrics",
-    "state_machines", "sagemaker.service",
+    "control",
+    "faults",
+    "iam",
+    "events",
+    "object_storage",
+    "invocations",
+    "lambda_runtime",
+    "notifications",
+    "metrics",
+    "state_machines",
+    "sagemaker.service",
 )
 """In the order in which they are installed: what S3 tells gets its shape before a fault multiplies it."""
 GRACE_SECONDS = 8.0

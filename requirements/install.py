@@ -29,8 +29,11 @@ MEGABYTES = {"uv": 30, "dev": 150, "lambda": 25, "sam": 85, "aws": 30, "training
 def main(names: list[str]) -> int:
     """Install the named environments; answer a process exit code."""
     if sys.version_info < (3, 11):  # noqa: UP036  (whoever has an older one is told so here)
-        print(f"Traindrop needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
-              "Point make at a newer one: make PYTHON=python3.12", file=sys.stderr)
+        print(
+            f"Traindrop needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
+            "Point make at a newer one: make PYTHON=python3.12",
+            file=sys.stderr,
+        )
         return 2
     unknown = [name for name in names if name not in MEGABYTES]
     if unknown:
@@ -63,8 +66,9 @@ def stamp(name: str) -> str:
     """What an environment was made from: its list, this file's rules and the interpreter."""
     digest = hashlib.sha256((LISTS / f"{name}.txt").read_bytes())
     if name == "training":
-        digest.update((LISTS / "torch.txt").read_bytes() + (LISTS / "torch-cpu.txt").read_bytes()
-                      + Path(__file__).read_bytes())
+        digest.update(
+            (LISTS / "torch.txt").read_bytes() + (LISTS / "torch-cpu.txt").read_bytes() + Path(__file__).read_bytes()
+        )
     return f"{digest.hexdigest()} {sys.version} {sys.executable}"
 
 
@@ -87,8 +91,17 @@ def install(name: str) -> None:
         how = ["install", "--no-deps", "-r"]
     else:
         how = ["sync"]
-    uv("pip", *how, str(LISTS / f"{name}.txt"), "--quiet", "--require-hashes", "--only-binary", ":all:",
-       "--python", str(VENVS / name))
+    uv(
+        "pip",
+        *how,
+        str(LISTS / f"{name}.txt"),
+        "--quiet",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "--python",
+        str(VENVS / name),
+    )
 
 
 def install_uv() -> None:
@@ -97,10 +110,26 @@ def install_uv() -> None:
     shutil.rmtree(target, ignore_errors=True)
     made = subprocess.run([sys.executable, "-m", "venv", str(target)], capture_output=True, text=True)
     if made.returncode:
-        raise SetupFailed("this Python cannot make virtual environments (on Debian and Ubuntu: "
-                          f"apt-get install python3-venv). It said:\n{made.stdout}{made.stderr}")
-    subprocess.run([str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-                    "--require-hashes", "--only-binary", ":all:", "-r", str(LISTS / "uv.txt")], check=True)
+        raise SetupFailed(
+            "this Python cannot make virtual environments (on Debian and Ubuntu: "
+            f"apt-get install python3-venv). It said:\n{made.stdout}{made.stderr}"
+        )
+    subprocess.run(
+        [
+            str(target / "bin/python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "-r",
+            str(LISTS / "uv.txt"),
+        ],
+        check=True,
+    )
 
 
 def install_torch() -> None:
@@ -110,16 +139,38 @@ def install_torch() -> None:
     it is the CPU build.
     """
     python = VENVS / "training/bin/python"
-    found = subprocess.run([str(python), "-c", f"import torch; assert torch.__version__.split('+')[0] == '{TORCH}'"],
-                           capture_output=True)
+    found = subprocess.run(
+        [str(python), "-c", f"import torch; assert torch.__version__.split('+')[0] == '{TORCH}'"], capture_output=True
+    )
     if found.returncode:
         if sys.platform == "darwin":
-            uv("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python", str(python),
-               "-r", str(LISTS / "torch.txt"))
+            uv(
+                "pip",
+                "install",
+                "--quiet",
+                "--require-hashes",
+                "--no-deps",
+                "--python",
+                str(python),
+                "-r",
+                str(LISTS / "torch.txt"),
+            )
         else:
             wheels = VENVS / "torch"
-            pip = [str(VENVS / "uv/bin/python"), "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                   "--no-deps", "--only-binary", ":all:", "--dest", str(wheels), f"torch=={TORCH}+cpu"]
+            pip = [
+                str(VENVS / "uv/bin/python"),
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--dest",
+                str(wheels),
+                f"torch=={TORCH}+cpu",
+            ]
             offered = subprocess.run(pip, capture_output=True, text=True)
             source = ["--no-index", "--find-links", str(wheels), "--require-hashes", "-r", str(LISTS / "torch-cpu.txt")]
             if offered.returncode:
@@ -127,9 +178,11 @@ def install_torch() -> None:
             try:
                 uv("pip", "install", "--quiet", "--no-deps", "--python", str(python), *source)
             except subprocess.CalledProcessError as error:
-                raise SetupFailed(f"no CPU build of torch {TORCH} could be had for this Python and platform, neither "
-                                  "from pip's configured sources nor from PyTorch's index; a wheel of it in a folder "
-                                  "named by PIP_FIND_LINKS will do") from error
+                raise SetupFailed(
+                    f"no CPU build of torch {TORCH} could be had for this Python and platform, neither "
+                    "from pip's configured sources nor from PyTorch's index; a wheel of it in a folder "
+                    "named by PIP_FIND_LINKS will do"
+                ) from error
             shutil.rmtree(wheels, ignore_errors=True)
     site = next((VENVS / "training/lib").glob("python3.*")) / "site-packages"
     shutil.copytree(LISTS / "torchvision_stand_in/torchvision", site / "torchvision", dirs_exist_ok=True)

@@ -9,8 +9,20 @@ from pathlib import Path
 
 LISTS = Path(__file__).resolve().parent
 UV = LISTS.parent / ".venvs/uv/bin/uv"
-COMPILE = [str(UV), "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes",
-           "--no-header", "--no-annotate", "--only-binary", ":all:"]
+COMPILE = [
+    str(UV),
+    "pip",
+    "compile",
+    "--quiet",
+    "--universal",
+    "--python-version",
+    "3.11",
+    "--generate-hashes",
+    "--no-header",
+    "--no-annotate",
+    "--only-binary",
+    ":all:",
+]
 NEVER = re.compile(r"^\S+ ; sys_platform == 'never' \\\n(?:    --hash=.*\n)+", re.MULTILINE)
 
 

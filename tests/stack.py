@@ -61,13 +61,29 @@ class Stack:
         self._messages: list[dict[str, Any]] = []
         self._sqs = cloud.client("sqs")
         self._queue = self._sqs.create_queue(QueueName="inbox")["QueueUrl"]
-        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])[
-            "Attributes"]["QueueArn"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
         topic = outputs["NotificationTopicArn"]
-        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes={"Policy": json.dumps({
-            "Version": "2012-10-17", "Statement": [{
-                "Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
-                "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]})})
+        self._sqs.set_queue_attributes(
+            QueueUrl=self._queue,
+            Attributes={
+                "Policy": json.dumps(
+                    {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Principal": {"Service": "sns.amazonaws.com"},
+                                "Action": "sqs:SendMessage",
+                                "Resource": arn,
+                                "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+                            }
+                        ],
+                    }
+                )
+            },
+        )
         cloud.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def redeploy(self, parameters: Mapping[str, str]) -> None:

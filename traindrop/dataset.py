@@ -17,11 +17,26 @@ import yaml
 from traindrop.problems import EXAMPLES, Problem
 
 IMAGE_SUFFIXES = frozenset(
-    [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"])
+    [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
+)
 DATA_FILES = ("data.yaml", "data.yml")
 _YAML_LIMIT = 1024 * 1024
-_NOT_LABELS = frozenset({"classes.txt", "labels.txt", "names.txt", "notes.txt", "readme.txt", "license.txt",
-                         "readme.dataset.txt", "readme.roboflow.txt", "obj.names", "train.txt", "val.txt", "test.txt"})
+_NOT_LABELS = frozenset(
+    {
+        "classes.txt",
+        "labels.txt",
+        "names.txt",
+        "notes.txt",
+        "readme.txt",
+        "license.txt",
+        "readme.dataset.txt",
+        "readme.roboflow.txt",
+        "obj.names",
+        "train.txt",
+        "val.txt",
+        "test.txt",
+    }
+)
 _SPLIT_KEYS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
 
 
@@ -53,27 +68,37 @@ class Split:
 
     def counts(self) -> dict[str, int]:
         """Images, labels, and backgrounds (images without a label)."""
-        return {"images": len(self.images), "labels": len(self.labels),
-                "backgrounds": len(self.images) - len(self.labels)}
+        return {
+            "images": len(self.images),
+            "labels": len(self.labels),
+            "backgrounds": len(self.images) - len(self.labels),
+        }
 
 
 def is_noise(name: str) -> bool:
     """Whether a file is what operating systems and ultralytics leave behind, not a part of the dataset."""
     base = posixpath.basename(name)
-    return (base.startswith((".", "._")) or base in ("Thumbs.db", "desktop.ini") or base.endswith(".cache")
-            or name.startswith("__MACOSX/") or "/__MACOSX/" in name)
+    return (
+        base.startswith((".", "._"))
+        or base in ("Thumbs.db", "desktop.ini")
+        or base.endswith(".cache")
+        or name.startswith("__MACOSX/")
+        or "/__MACOSX/" in name
+    )
 
 
 def describe(text: bytes, place: str) -> tuple[Description | None, list[Problem]]:
     """Normalise a data.yaml; unknown keys, `download:` among them, are dropped and never acted on."""
     if len(text) > _YAML_LIMIT:
-        return None, [Problem("data_yaml.too_large", f"{place} has {len(text)} bytes; at most {_YAML_LIMIT} are read",
-                              [place])]
+        return None, [
+            Problem("data_yaml.too_large", f"{place} has {len(text)} bytes; at most {_YAML_LIMIT} are read", [place])
+        ]
     try:
         values = yaml.safe_load(text.decode("utf-8-sig", errors="replace"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return None, [Problem("data_yaml.not_yaml", f"{place} is not YAML: {' '.join(str(error).split())[:300]}",
-                              [place])]
+        return None, [
+            Problem("data_yaml.not_yaml", f"{place} is not YAML: {' '.join(str(error).split())[:300]}", [place])
+        ]
     if not isinstance(values, dict):
         return None, [Problem("data_yaml.not_a_mapping", f"{place} must hold `train:`, `val:` and `names:`", [place])]
     problems: list[Problem] = []
@@ -83,9 +108,15 @@ def describe(text: bytes, place: str) -> tuple[Description | None, list[Problem]
         value = next((values[key] for key in keys if values.get(key) is not None), None)
         if value is None:
             if split != "test":
-                problems.append(Problem("data_yaml.no_split", f"{place} has no `{split}:`; name the folder of the "
-                                        f"{'validation' if split == 'val' else 'training'} images, such as "
-                                        f"`{split}: images/{split}`", [place]))
+                problems.append(
+                    Problem(
+                        "data_yaml.no_split",
+                        f"{place} has no `{split}:`; name the folder of the "
+                        f"{'validation' if split == 'val' else 'training'} images, such as "
+                        f"`{split}: images/{split}`",
+                        [place],
+                    )
+                )
             continue
         paths = _paths(value, str(values.get("path") or ""), f"{place}: {split}", problems)
         if paths:
@@ -100,19 +131,34 @@ def _names(values: Mapping[str, Any], place: str, problems: list[Problem]) -> di
     if isinstance(names, list):
         names = dict(enumerate(names))
     if not isinstance(names, dict) or not names:
-        problems.append(Problem("data_yaml.no_names", f"{place} has no class names; write `names: [room]` or "
-                                "`names: {0: room}`", [place]))
+        problems.append(
+            Problem(
+                "data_yaml.no_names",
+                f"{place} has no class names; write `names: [room]` or `names: {{0: room}}`",
+                [place],
+            )
+        )
         return {}
     try:
         named = {int(key): str(value) for key, value in names.items()}
     except (TypeError, ValueError):
         named = {}
     if sorted(named) != list(range(len(names))):
-        problems.append(Problem("data_yaml.bad_names", f"{place}: the keys of `names` must be 0 to {len(names) - 1} "
-                                "without a hole", [place]))
+        problems.append(
+            Problem(
+                "data_yaml.bad_names",
+                f"{place}: the keys of `names` must be 0 to {len(names) - 1} without a hole",
+                [place],
+            )
+        )
     if isinstance(count, int) and count != len(names):
-        problems.append(Problem("data_yaml.names_differ_from_nc", f"{place} says nc: {count} but names {len(names)} "
-                                "classes; correct one of the two, or leave nc out", [place]))
+        problems.append(
+            Problem(
+                "data_yaml.names_differ_from_nc",
+                f"{place} says nc: {count} but names {len(names)} classes; correct one of the two, or leave nc out",
+                [place],
+            )
+        )
     return dict(sorted(named.items()))
 
 
@@ -133,7 +179,7 @@ def _relative(entry: str, base: str, *, roboflow: bool) -> str:
     entry = entry.strip().replace("\\", "/")
     base = base.strip().replace("\\", "/").rstrip("/")
     if base and entry.startswith(f"{base}/"):
-        entry = entry[len(base) + 1:]
+        entry = entry[len(base) + 1 :]
     if roboflow and entry.startswith("../"):
         entry = entry[3:]
     parts = [part for part in posixpath.normpath(entry.lstrip("/")).split("/") if part not in ("", ".", "..")]
@@ -147,8 +193,9 @@ def label_of(image: str) -> str:
     return posixpath.splitext(path)[0][1:] + ".txt"
 
 
-def resolve(description: Description, files: Mapping[str, File],
-            read: Callable[[str], bytes]) -> tuple[dict[str, Split], list[Problem]]:
+def resolve(
+    description: Description, files: Mapping[str, File], read: Callable[[str], bytes]
+) -> tuple[dict[str, Split], list[Problem]]:
     """The images and labels of each split, and what does not pair up.
 
     `files` maps relative paths to files, noise left out; `read` answers the content of one of them.
@@ -162,24 +209,42 @@ def resolve(description: Description, files: Mapping[str, File],
         for entry in entries:
             found = list(dict.fromkeys(_images(entry, files, read, folders)))
             if not found:
-                problems.append(Problem(
-                    "split.no_images", f"data.yaml names `{name}: {entry}`, but no image lies there; upload the "
-                    f"images there, or correct the path", [entry], passing=True))
+                problems.append(
+                    Problem(
+                        "split.no_images",
+                        f"data.yaml names `{name}: {entry}`, but no image lies there; upload the "
+                        f"images there, or correct the path",
+                        [entry],
+                        passing=True,
+                    )
+                )
             split.images += [files[image] for image in found if image not in seen]
             seen.update(found)
         wanted = {label_of(image.name) for image in split.images}
         split.labels = [files[label] for label in sorted(wanted) if label in files]
         split.orphans = sorted(label for label in _labels_in(folders, files) if label not in wanted)
         if split.orphans:
-            problems.append(Problem(
-                "label.without_image", f"{len(split.orphans)} label{'s' * (len(split.orphans) > 1)} of the {name} "
-                f"split ha{'ve' if len(split.orphans) > 1 else 's'} no image, such as {split.orphans[0]}; upload the "
-                "missing image or delete the label", split.orphans[:EXAMPLES], len(split.orphans), passing=True))
+            problems.append(
+                Problem(
+                    "label.without_image",
+                    f"labels of the {name} split without an image: {len(split.orphans)}, such as {split.orphans[0]}; "
+                    "upload the missing image or delete the label",
+                    split.orphans[:EXAMPLES],
+                    len(split.orphans),
+                    passing=True,
+                )
+            )
         if split.images and not split.labels and name != "test":
-            problems.append(Problem(
-                "split.no_labels", f"none of the {len(split.images)} images of the {name} split has a label; expected "
-                f"for instance {label_of(split.images[0].name)}", [split.images[0].name], len(split.images),
-                passing=True))
+            problems.append(
+                Problem(
+                    "split.no_labels",
+                    f"none of the {len(split.images)} images of the {name} split has a label; expected "
+                    f"for instance {label_of(split.images[0].name)}",
+                    [split.images[0].name],
+                    len(split.images),
+                    passing=True,
+                )
+            )
     problems += _overlap(splits)
     return splits, problems
 
@@ -216,8 +281,11 @@ def _labels_in(folders: set[str], files: Mapping[str, File]) -> Iterable[str]:
         label_folder = posixpath.dirname(label_of(f"{folder}/x.png" if folder else "x.png"))
         prefixes.add(f"{label_folder}/" if label_folder else "")
     for name in files:
-        if name.endswith(".txt") and posixpath.basename(name).lower() not in _NOT_LABELS \
-                and any(name.startswith(prefix) for prefix in prefixes):
+        if (
+            name.endswith(".txt")
+            and posixpath.basename(name).lower() not in _NOT_LABELS
+            and any(name.startswith(prefix) for prefix in prefixes)
+        ):
             yield name
 
 
@@ -227,8 +295,15 @@ def _overlap(splits: Mapping[str, Split]) -> list[Problem]:
     shared = sorted({image.name for image in splits["train"].images} & {image.name for image in splits["val"].images})
     if not shared:
         return []
-    return [Problem("split.overlap", f"{len(shared)} images are in both the train and the val split, such as "
-                    f"{shared[0]}; a model must not be judged on what it learned from", shared[:EXAMPLES], len(shared))]
+    return [
+        Problem(
+            "split.overlap",
+            f"{len(shared)} images are in both the train and the val split, such as "
+            f"{shared[0]}; a model must not be judged on what it learned from",
+            shared[:EXAMPLES],
+            len(shared),
+        )
+    ]
 
 
 def task_of(labels: Iterable[bytes]) -> str | None:

@@ -44,11 +44,16 @@ class Delivery:
         bucket, prefix = self.artifact_bucket, _prefix(run)
         try:
             names = model_archive.extract(
-                self.s3, bucket=bucket, archive_key=f"training-output/{run['job_name']}/output/model.tar.gz",
-                target_prefix=prefix, weights_prefix="weights/")
+                self.s3,
+                bucket=bucket,
+                archive_key=f"training-output/{run['job_name']}/output/model.tar.gz",
+                target_prefix=prefix,
+                weights_prefix="weights/",
+            )
         except model_archive.NoModel:
-            names = model_archive.best_checkpoint(self.s3, bucket=bucket, checkpoint_prefix=f"checkpoints/{run_id}/",
-                                                  target_prefix=prefix)
+            names = model_archive.best_checkpoint(
+                self.s3, bucket=bucket, checkpoint_prefix=f"checkpoints/{run_id}/", target_prefix=prefix
+            )
         self.runs.update(run_id, model_uri=f"s3://{bucket}/{prefix}best.pt")
         return {"run_id": run_id, "files": len(names), "model_uri": f"s3://{bucket}/{prefix}best.pt"}
 
@@ -62,15 +67,30 @@ class Delivery:
         promoted = score is not None and (before is None or score > before)
         if promoted:
             self._promote(run, metrics, score, etag)
-        self.runs.update(run_id, metrics={key: value for key, value in metrics.items() if key != "classes"},
-                         promoted=promoted, previous_score=before)
+        self.runs.update(
+            run_id,
+            metrics={key: value for key, value in metrics.items() if key != "classes"},
+            promoted=promoted,
+            previous_score=before,
+        )
         if run.get("fingerprint") and run.get("ended") == "completed":
             now = self.clock()
-            self.claims.take(fingerprint_claim(run["slug"], run["fingerprint"]), run_id, now=now,
-                             lasts_seconds=_TRAINED_SECONDS, phase="trained")
-        return {"run_id": run_id, "score": score, "promoted": promoted, "cost_usd": run.get("cost_usd", 0),
-                "saved_usd": run.get("saved_usd", 0), "training_seconds": run.get("training_seconds", 0),
-                "interruptions": run.get("interruptions", 0)}
+            self.claims.take(
+                fingerprint_claim(run["slug"], run["fingerprint"]),
+                run_id,
+                now=now,
+                lasts_seconds=_TRAINED_SECONDS,
+                phase="trained",
+            )
+        return {
+            "run_id": run_id,
+            "score": score,
+            "promoted": promoted,
+            "cost_usd": run.get("cost_usd", 0),
+            "saved_usd": run.get("saved_usd", 0),
+            "training_seconds": run.get("training_seconds", 0),
+            "interruptions": run.get("interruptions", 0),
+        }
 
     def report(self, run_id: str) -> dict[str, Any]:
         """Write report.html beside the model; answer the end message and where everything lies."""
@@ -78,17 +98,29 @@ class Delivery:
         metrics, prefix = self._metrics(run), _prefix(run)
         outcome: messages.Outcome = "Completed" if run.get("ended") == "completed" else "Stopped"
         ended_at = datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
-        html = render_report({**run, "status": outcome, "ended_at": ended_at}, metrics,
-                             (self._read(f"{prefix}results.csv") or b"").decode("utf-8", errors="replace"),
-                             self._samples(prefix), run.get("jobs", []))
-        self.s3.put_object(Bucket=self.artifact_bucket, Key=f"{prefix}report.html", Body=html.encode(),
-                           ContentType="text/html; charset=utf-8")
+        html = render_report(
+            {**run, "status": outcome, "ended_at": ended_at},
+            metrics,
+            (self._read(f"{prefix}results.csv") or b"").decode("utf-8", errors="replace"),
+            self._samples(prefix),
+            run.get("jobs", []),
+        )
+        self.s3.put_object(
+            Bucket=self.artifact_bucket,
+            Key=f"{prefix}report.html",
+            Body=html.encode(),
+            ContentType="text/html; charset=utf-8",
+        )
         place = f"s3://{self.artifact_bucket}/{prefix}"
         links = {"Model": f"{place}best.pt", "ONNX": f"{place}best.onnx", "Report": f"{place}report.html"}
         message = messages.finished(outcome, run, metrics, _comparison(run, metrics), links)
         self.runs.update(run_id, status=outcome, report_uri=links["Report"], ended_at=ended_at, task_token=None)
-        return {"run_id": run_id, "model_uri": links["Model"], "report_uri": links["Report"],
-                "message": message.as_dict()}
+        return {
+            "run_id": run_id,
+            "model_uri": links["Model"],
+            "report_uri": links["Report"],
+            "message": message.as_dict(),
+        }
 
     def _metrics(self, run: Mapping[str, Any]) -> dict[str, Any]:
         data = self._read(f"{_prefix(run)}metrics.json")
@@ -105,20 +137,31 @@ class Delivery:
         best: dict[str, Any] = json.loads(answer["Body"].read())
         return best, answer["ETag"]
 
-    def _promote(self, run: Mapping[str, Any], metrics: Mapping[str, Any], score: float | None,
-                 etag: str | None) -> None:
+    def _promote(
+        self, run: Mapping[str, Any], metrics: Mapping[str, Any], score: float | None, etag: str | None
+    ) -> None:
         """Point best.json to this run, unless another run did so since it was read; then the step is tried again."""
         place = f"s3://{self.artifact_bucket}/{_prefix(run)}"
-        document = {"run_id": run["run_id"], "model_uri": f"{place}best.pt", "score": score,
-                    "metrics": {key: value for key, value in metrics.items() if key.startswith("map50")},
-                    "at": datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")}
+        document = {
+            "run_id": run["run_id"],
+            "model_uri": f"{place}best.pt",
+            "score": score,
+            "metrics": {key: value for key, value in metrics.items() if key.startswith("map50")},
+            "at": datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"),
+        }
         body = json.dumps(document, indent=1).encode()
         if etag:
-            self.s3.put_object(Bucket=self.artifact_bucket, Key=_best_key(run), Body=body, IfMatch=etag,
-                               ContentType="application/json")
+            self.s3.put_object(
+                Bucket=self.artifact_bucket, Key=_best_key(run), Body=body, IfMatch=etag, ContentType="application/json"
+            )
         else:
-            self.s3.put_object(Bucket=self.artifact_bucket, Key=_best_key(run), Body=body, IfNoneMatch="*",
-                               ContentType="application/json")
+            self.s3.put_object(
+                Bucket=self.artifact_bucket,
+                Key=_best_key(run),
+                Body=body,
+                IfNoneMatch="*",
+                ContentType="application/json",
+            )
 
     def _samples(self, prefix: str) -> list[tuple[str, bytes]]:
         found = self.s3.list_objects_v2(Bucket=self.artifact_bucket, Prefix=f"{prefix}samples/")

@@ -68,14 +68,24 @@ def recognise(key: str) -> Drop | Misplaced | None:
     names = [file[:-4], *folders[:1]] if is_archive else [*folders[:1], *folders[1:][-1:]]
     names = [name for name in names if name.strip()] or ["my-dataset"]
     right = tuple(f"{ROOT}{name}.zip" if is_archive else f"{ROOT}{name}/data.yaml" for name in names)
-    return Misplaced(key, names[0], right, "an archive starts a run only directly under datasets/" if is_archive else
-                     "a data.yaml starts a run only directly in its dataset's folder, datasets/<name>/")
+    return Misplaced(
+        key,
+        names[0],
+        right,
+        "an archive starts a run only directly under datasets/"
+        if is_archive
+        else "a data.yaml starts a run only directly in its dataset's folder, datasets/<name>/",
+    )
 
 
 def _misspelt(key: str) -> Misplaced:
     folder, _, file = key.rpartition("/")
-    return Misplaced(key, folder.rpartition("/")[2], (f"{folder}/{file.lower()}",),
-                     "ultralytics looks for this file under its lower-case name")
+    return Misplaced(
+        key,
+        folder.rpartition("/")[2],
+        (f"{folder}/{file.lower()}",),
+        "ultralytics looks for this file under its lower-case name",
+    )
 
 
 def _checked(drop: Drop) -> Drop | Misplaced:
@@ -84,8 +94,12 @@ def _checked(drop: Drop) -> Drop | Misplaced:
         return drop
     shown = "".join(c if c.isprintable() else "?" for c in name)[:40].strip(" .") or "my-dataset"
     right = f"{ROOT}{shown}.zip" if drop.form == "archive" else f"{ROOT}{shown}/data.yaml"
-    return Misplaced(drop.key, shown, (right,),
-                     f"a dataset's name has 1 to {NAME_LIMIT} printable characters; this one has {len(name)}")
+    return Misplaced(
+        drop.key,
+        shown,
+        (right,),
+        f"a dataset's name has 1 to {NAME_LIMIT} printable characters; this one has {len(name)}",
+    )
 
 
 def slug_of(name: str) -> str:

@@ -61,8 +61,14 @@ class Ending:
         except Exception:
             self.runs.update(run_id, **{flag: None})
             raise
-        self.runs.update(run_id, status=outcome, error=error, reason=cause[:1000], task_token=None,
-                         ended_at=datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"))
+        self.runs.update(
+            run_id,
+            status=outcome,
+            error=error,
+            reason=cause[:1000],
+            task_token=None,
+            ended_at=datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"),
+        )
         return outcome
 
     def _run(self, detail: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,8 +79,12 @@ class Ending:
         except ValueError:
             drop = {"dataset": str(given.get("dataset") or "unknown")[:128]}
         started_at = datetime.fromtimestamp(int(detail["startDate"]) / 1000, UTC)
-        return {**drop, "run_id": run_id_of_execution(detail["name"], started_at, drop["dataset"]),
-                "slug": slug_of(drop["dataset"]), "execution_arn": detail["executionArn"]}
+        return {
+            **drop,
+            "run_id": run_id_of_execution(detail["name"], started_at, drop["dataset"]),
+            "slug": slug_of(drop["dataset"]),
+            "execution_arn": detail["executionArn"],
+        }
 
     def _input(self, detail: Mapping[str, Any]) -> dict[str, Any]:
         """The execution's input; the event leaves out a long one."""
@@ -99,7 +109,8 @@ class Ending:
     def _has_published(self, execution_arn: str) -> bool:
         """Whether this life of the execution (since its last redrive) sent its end message itself."""
         pages = self.sfn.get_paginator("get_execution_history").paginate(
-            executionArn=execution_arn, reverseOrder=True, includeExecutionData=False)
+            executionArn=execution_arn, reverseOrder=True, includeExecutionData=False
+        )
         for page in pages:
             for event in page["events"]:
                 if event["type"] == "ExecutionRedriven":
@@ -110,8 +121,10 @@ class Ending:
 
     @staticmethod
     def _diagnose(detail: Mapping[str, Any], *, stopped: bool) -> tuple[messages.Outcome, str, str]:
-        error = str(detail.get("error") or {"TIMED_OUT": "States.Timeout", "ABORTED": "Aborted"}.get(
-            detail["status"], "Unknown"))
+        error = str(
+            detail.get("error")
+            or {"TIMED_OUT": "States.Timeout", "ABORTED": "Aborted"}.get(detail["status"], "Unknown")
+        )
         cause = explain(str(detail.get("cause") or ""))
         if detail["status"] == "ABORTED" or error == "StoppedByUser":
             was = "Its training job is being stopped." if stopped else "No training job of it is running."

@@ -52,8 +52,11 @@ class Gate:
         run = {**drop, "run_id": run_id, "slug": slug_of(drop["dataset"]), "execution_arn": execution["arn"]}
         now = self.clock()
         try:
-            source: Source = ArchiveSource(self.s3, drop["bucket"], drop["key"]) if drop["form"] == "archive" else \
-                FolderSource(self.s3, drop["bucket"], drop["prefix"])
+            source: Source = (
+                ArchiveSource(self.s3, drop["bucket"], drop["key"])
+                if drop["form"] == "archive"
+                else FolderSource(self.s3, drop["bucket"], drop["prefix"])
+            )
             rest = self.quiet_period_seconds - (now - source.newest.timestamp())
             if drop["form"] == "folder" and rest > 0:
                 return self._uploading(run, rest)
@@ -68,8 +71,9 @@ class Gate:
         if drop["form"] == "folder":
             settle(self.claims, drop["dataset"], run_id, at=now, lasts_seconds=self.upload_window_seconds + 3600)
         if not found.verdict.ok:
-            return self._rejected(run, found.verdict,
-                                  incomplete=drop["form"] == "folder" and found.verdict.may_be_uploading)
+            return self._rejected(
+                run, found.verdict, incomplete=drop["form"] == "folder" and found.verdict.may_be_uploading
+            )
         return self._accepted(run, source, found)
 
     def _bucket_settings(self, bucket: str) -> Layer | None:
@@ -84,8 +88,12 @@ class Gate:
 
     def _uploading(self, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         self._record(run, status="Uploading")
-        return {"verdict": "uploading", "run_id": run["run_id"], "dataset": run["dataset"],
-                "wait_seconds": max(1, round(seconds + 0.5))}
+        return {
+            "verdict": "uploading",
+            "run_id": run["run_id"],
+            "dataset": run["dataset"],
+            "wait_seconds": max(1, round(seconds + 0.5)),
+        }
 
     def _rejected(self, run: Mapping[str, Any], verdict: Verdict, *, incomplete: bool) -> dict[str, Any]:
         uri = self._write_verdict(run["run_id"], verdict)
@@ -94,25 +102,44 @@ class Gate:
         message = messages.rejected(run, errors, uri, incomplete_after=hours)
         reason = ("incomplete: " if incomplete else "") + verdict.errors[0].message
         self._record(run, status="Rejected", reason=reason[:1000], ended_at=self._now(), verdict_uri=uri)
-        return {"verdict": "rejected", "run_id": run["run_id"], "dataset": run["dataset"], "reason": reason[:1000],
-                "message": message.as_dict()}
+        return {
+            "verdict": "rejected",
+            "run_id": run["run_id"],
+            "dataset": run["dataset"],
+            "reason": reason[:1000],
+            "message": message.as_dict(),
+        }
 
     def _accepted(self, run: dict[str, Any], source: Source, found: Validation) -> dict[str, Any]:
         run_id, fingerprint = run["run_id"], found.verdict.fingerprint
         earlier = self._claim(run, fingerprint, force=found.settings.force)
         if earlier:
             message = messages.unchanged(run, earlier["owner"], earlier.get("phase", "training"))
-            self._record(run, status="Unchanged", fingerprint=fingerprint, same_as=earlier["owner"],
-                         ended_at=self._now())
+            self._record(
+                run, status="Unchanged", fingerprint=fingerprint, same_as=earlier["owner"], ended_at=self._now()
+            )
             return {"verdict": "unchanged", "run_id": run_id, "dataset": run["dataset"], "message": message.as_dict()}
         uri = self._write_verdict(run_id, found.verdict)
         self._put(f"training-input/{run_id}/job.json", self._job(run, source, found))
-        self._record(run, status="Training", fingerprint=fingerprint, verdict_uri=uri, task=found.verdict.task,
-                     settings=found.settings.model_dump(mode="json", exclude_none=True),
-                     dataset_bytes=sum(file.size for file in source.files.values()))
+        self._record(
+            run,
+            status="Training",
+            fingerprint=fingerprint,
+            verdict_uri=uri,
+            task=found.verdict.task,
+            settings=found.settings.model_dump(mode="json", exclude_none=True),
+            dataset_bytes=sum(file.size for file in source.files.values()),
+        )
         rungs = [f"{rung.instance_type} ({'spot' if rung.spot else 'on demand'})" for rung in ladder(found.settings)]
-        return {"verdict": "ready", "run_id": run_id, "dataset": run["dataset"], "task": found.verdict.task,
-                "splits": found.verdict.splits, "instances": rungs, "epochs": found.settings.epochs}
+        return {
+            "verdict": "ready",
+            "run_id": run_id,
+            "dataset": run["dataset"],
+            "task": found.verdict.task,
+            "splits": found.verdict.splits,
+            "instances": rungs,
+            "epochs": found.settings.epochs,
+        }
 
     def _claim(self, run: Mapping[str, Any], fingerprint: str, *, force: bool) -> dict[str, Any] | None:
         """Claim the right to train this; answer the claim that stands in the way, if one does.
@@ -124,12 +151,21 @@ class Gate:
         holder = self.claims.take(claim, run["run_id"], now=now, lasts_seconds=_CLAIM_SECONDS, phase="training")
         if holder is None:
             return None
-        stale = holder.get("phase") != "trained" and (self.runs.find(str(holder.get("owner"))) or {}).get(
-            "status") not in _ACTIVE
+        stale = (
+            holder.get("phase") != "trained"
+            and (self.runs.find(str(holder.get("owner"))) or {}).get("status") not in _ACTIVE
+        )
         if not (force or stale):
             return holder
-        self.claims.take(claim, run["run_id"], now=now, lasts_seconds=_CLAIM_SECONDS, phase="training",
-                         unless="#o = :h", values={":h": holder.get("owner", "")})
+        self.claims.take(
+            claim,
+            run["run_id"],
+            now=now,
+            lasts_seconds=_CLAIM_SECONDS,
+            phase="training",
+            unless="#o = :h",
+            values={":h": holder.get("owner", "")},
+        )
         return None
 
     def _job(self, run: Mapping[str, Any], source: Source, found: Validation) -> dict[str, Any]:
@@ -139,12 +175,20 @@ class Gate:
         names = {str(index): name for index, name in found.description.names.items()}
         model = found.settings.model
         return {
-            "run_id": run["run_id"], "dataset": run["dataset"], "task": found.verdict.task,
+            "run_id": run["run_id"],
+            "dataset": run["dataset"],
+            "task": found.verdict.task,
             "model": model if model in ("best",) or not model.startswith("s3://") else "best.pt",
             "arguments": found.settings.train_arguments(),
-            "data": {"form": run["form"], "file": run["key"].rsplit("/", 1)[-1] if run["form"] == "archive" else None,
-                     "root": source.root, "names": names, "splits": found.description.splits},
-            "expected": {split: {"images": counts["images"]} for split, counts in found.verdict.splits.items()}}
+            "data": {
+                "form": run["form"],
+                "file": run["key"].rsplit("/", 1)[-1] if run["form"] == "archive" else None,
+                "root": source.root,
+                "names": names,
+                "splits": found.description.splits,
+            },
+            "expected": {split: {"images": counts["images"]} for split, counts in found.verdict.splits.items()},
+        }
 
     def _model_problems(self, run: Mapping[str, Any], found: Validation) -> list[Problem]:
         """Whether the weights that the settings point to are there."""
@@ -156,8 +200,13 @@ class Gate:
             bucket, _, key = model[5:].partition("/")
             cure = f"give s3://{self.artifact_bucket}/models/…/best.pt of an earlier run"
             if bucket != self.artifact_bucket or not key.startswith("models/"):
-                return [Problem("settings.foreign_model", f"model is {model}; only models that this stack trained are "
-                                f"loaded, because a checkpoint can run code: {cure}")]
+                return [
+                    Problem(
+                        "settings.foreign_model",
+                        f"model is {model}; only models that this stack trained are "
+                        f"loaded, because a checkpoint can run code: {cure}",
+                    )
+                ]
         else:
             return []
         try:
@@ -174,8 +223,12 @@ class Gate:
         return f"s3://{self.artifact_bucket}/{key}"
 
     def _put(self, key: str, document: Mapping[str, Any]) -> None:
-        self.s3.put_object(Bucket=self.artifact_bucket, Key=key, ContentType="application/json",
-                           Body=json.dumps(document, indent=1, ensure_ascii=False).encode())
+        self.s3.put_object(
+            Bucket=self.artifact_bucket,
+            Key=key,
+            ContentType="application/json",
+            Body=json.dumps(document, indent=1, ensure_ascii=False).encode(),
+        )
 
     def _record(self, run: Mapping[str, Any], **fields: Any) -> None:
         known = {key: run[key] for key in ("dataset", "slug", "execution_arn", "bucket", "key", "form", "prefix")}

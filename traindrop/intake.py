@@ -33,8 +33,17 @@ class Arrival:
 class Reception:
     """Decides what an arrival means and starts a run for a drop."""
 
-    def __init__(self, *, sfn: SFNClient, sns: SNSClient, claims: Claims, state_machine_arn: str, topic_arn: str,
-                 upload_window_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        sfn: SFNClient,
+        sns: SNSClient,
+        claims: Claims,
+        state_machine_arn: str,
+        topic_arn: str,
+        upload_window_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
         """Keep the clients; `clock` answers epoch seconds."""
         self._sfn, self._sns, self._claims, self._clock = sfn, sns, claims, clock
         self._state_machine_arn, self._topic_arn = state_machine_arn, topic_arn
@@ -54,8 +63,11 @@ class Reception:
         if self._claims.take(claim, owner, now=self._clock(), lasts_seconds=_NOTICE_SECONDS) is not None:
             return "already told"
         try:
-            publish(self._sns, self._topic_arn,
-                    misplaced(drop.dataset, arrival.bucket, drop.key, drop.right_keys, drop.reason))
+            publish(
+                self._sns,
+                self._topic_arn,
+                misplaced(drop.dataset, arrival.bucket, drop.key, drop.right_keys, drop.reason),
+            )
         except Exception:
             self._claims.release(claim, owner)
             raise
@@ -66,9 +78,21 @@ class Reception:
         if drop.form == "folder" and not self._is_first_of_upload(drop, run_id, arrival.moment):
             return "belongs to an upload that has its run"
         try:
-            self._sfn.start_execution(stateMachineArn=self._state_machine_arn, name=run_id, input=json.dumps(
-                {"bucket": arrival.bucket, "key": arrival.key, "dataset": drop.dataset, "form": drop.form,
-                 "prefix": drop.prefix, "dropped_at": arrival.moment.isoformat()}, ensure_ascii=False))
+            self._sfn.start_execution(
+                stateMachineArn=self._state_machine_arn,
+                name=run_id,
+                input=json.dumps(
+                    {
+                        "bucket": arrival.bucket,
+                        "key": arrival.key,
+                        "dataset": drop.dataset,
+                        "form": drop.form,
+                        "prefix": drop.prefix,
+                        "dropped_at": arrival.moment.isoformat(),
+                    },
+                    ensure_ascii=False,
+                ),
+            )
         except self._sfn.exceptions.ExecutionAlreadyExists:
             return "already started"
         return "started"
@@ -76,8 +100,13 @@ class Reception:
     def _is_first_of_upload(self, drop: Drop, run_id: str, moment: datetime) -> bool:
         """Whether this yaml file opens an upload: no other run waits for it, nor has one seen it at rest since."""
         holder = self._claims.take(
-            upload_claim(drop.dataset), run_id, now=self._clock(), lasts_seconds=self._window + 3600,
-            unless="settled_at < :moment", values={":moment": moment.timestamp()})
+            upload_claim(drop.dataset),
+            run_id,
+            now=self._clock(),
+            lasts_seconds=self._window + 3600,
+            unless="settled_at < :moment",
+            values={":moment": moment.timestamp()},
+        )
         return holder is None
 
 
@@ -99,7 +128,14 @@ def drop_of(execution_input: dict[str, Any]) -> dict[str, Any]:
     """
     found = recognise(str(execution_input.get("key", "")))
     if not isinstance(found, Drop) or not execution_input.get("bucket"):
-        raise ValueError('the input must name a drop, such as {"bucket": "…", "key": "datasets/rooms.zip"}; '
-                         f"it is {json.dumps(execution_input)[:300]}")
-    return {"bucket": execution_input["bucket"], "key": found.key, "dataset": found.dataset, "form": found.form,
-            "prefix": found.prefix}
+        raise ValueError(
+            'the input must name a drop, such as {"bucket": "…", "key": "datasets/rooms.zip"}; '
+            f"it is {json.dumps(execution_input)[:300]}"
+        )
+    return {
+        "bucket": execution_input["bucket"],
+        "key": found.key,
+        "dataset": found.dataset,
+        "form": found.form,
+        "prefix": found.prefix,
+    }

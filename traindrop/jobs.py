@@ -12,8 +12,21 @@ from traindrop.pricing import runtime_cap_seconds
 from traindrop.settings import TrainingSettings
 
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
-METRICS = ("epoch", "box_loss", "seg_loss", "cls_loss", "dfl_loss", "val_box_loss", "val_seg_loss", "precision_mask",
-           "recall_mask", "map50_mask", "map50_95_mask", "map50_box", "map50_95_box")
+METRICS = (
+    "epoch",
+    "box_loss",
+    "seg_loss",
+    "cls_loss",
+    "dfl_loss",
+    "val_box_loss",
+    "val_seg_loss",
+    "precision_mask",
+    "recall_mask",
+    "map50_mask",
+    "map50_95_mask",
+    "map50_box",
+    "map50_95_box",
+)
 _QUOTA_ZERO = re.compile(r"limit '(?P<name>[^']+)' is 0 ")
 
 
@@ -42,19 +55,31 @@ class Places:
     image: str
 
 
-def training_job_request(*, name: str, run: Mapping[str, Any], rung: Rung, places: Places, code_prefix: str,
-                         weights_uri: str | None, stack_max_cost_usd: float) -> dict[str, Any]:
+def training_job_request(
+    *,
+    name: str,
+    run: Mapping[str, Any],
+    rung: Rung,
+    places: Places,
+    code_prefix: str,
+    weights_uri: str | None,
+    stack_max_cost_usd: float,
+) -> dict[str, Any]:
     """CreateTrainingJob's request for one rung of a run's ladder.
 
     Runtime is capped by hours and dollars (`max_cost_usd`, never above the stack's ceiling) at the price of the
     dearest type; MaxWait (spot only; SageMaker demands that it be at least MaxRuntime) covers waiting and running.
     """
     settings = TrainingSettings.model_validate(run["settings"])
-    runtime = runtime_cap_seconds(list(settings.instance_types), settings.max_runtime_hours,
-                                  min(settings.max_cost_usd, stack_max_cost_usd))
+    runtime = runtime_cap_seconds(
+        list(settings.instance_types), settings.max_runtime_hours, min(settings.max_cost_usd, stack_max_cost_usd)
+    )
     artifacts = f"s3://{places.artifact_bucket}"
-    channels = {"code": f"{artifacts}/{code_prefix}", "config": f"{artifacts}/training-input/{run['run_id']}/",
-                "dataset": f"s3://{places.dataset_bucket}/{run['prefix']}"}
+    channels = {
+        "code": f"{artifacts}/{code_prefix}",
+        "config": f"{artifacts}/training-input/{run['run_id']}/",
+        "dataset": f"s3://{places.dataset_bucket}/{run['prefix']}",
+    }
     if weights_uri:
         channels["weights"] = weights_uri
     stopping = {"MaxRuntimeInSeconds": runtime}
@@ -67,22 +92,41 @@ def training_job_request(*, name: str, run: Mapping[str, Any], rung: Rung, place
             "TrainingImage": places.image,
             "TrainingInputMode": "File",
             "ContainerEntrypoint": ["/bin/sh", "/opt/ml/input/data/code/entry.sh"],
-            "MetricDefinitions": [{"Name": metric, "Regex": rf"METRIC .*?\b{metric}=([0-9.eE+-]+);"}
-                                  for metric in METRICS],
+            "MetricDefinitions": [
+                {"Name": metric, "Regex": rf"METRIC .*?\b{metric}=([0-9.eE+-]+);"} for metric in METRICS
+            ],
         },
         "InputDataConfig": [
-            {"ChannelName": channel, "DataSource": {"S3DataSource": {
-                "S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}}}
-            for channel, uri in channels.items()],
+            {
+                "ChannelName": channel,
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": uri,
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+            for channel, uri in channels.items()
+        ],
         "OutputDataConfig": {"S3OutputPath": f"{artifacts}/training-output"},
         "CheckpointConfig": {"S3Uri": f"{artifacts}/checkpoints/{run['run_id']}", "LocalPath": "/opt/ml/checkpoints"},
-        "ResourceConfig": {"InstanceType": rung.instance_type, "InstanceCount": 1,
-                           "VolumeSizeInGB": volume_gigabytes(run.get("dataset_bytes", 0))},
+        "ResourceConfig": {
+            "InstanceType": rung.instance_type,
+            "InstanceCount": 1,
+            "VolumeSizeInGB": volume_gigabytes(run.get("dataset_bytes", 0)),
+        },
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": rung.spot,
         "RetryStrategy": {"MaximumRetryAttempts": 2},
-        "HyperParameters": {"run_id": run["run_id"], "dataset": run["dataset"], "model": settings.model[:256],
-                            "epochs": str(settings.epochs), "imgsz": str(settings.imgsz), "batch": str(settings.batch)},
+        "HyperParameters": {
+            "run_id": run["run_id"],
+            "dataset": run["dataset"],
+            "model": settings.model[:256],
+            "epochs": str(settings.epochs),
+            "imgsz": str(settings.imgsz),
+            "batch": str(settings.batch),
+        },
         "Tags": [{"Key": "traindrop:run", "Value": run["run_id"]}, {"Key": "traindrop:dataset", "Value": run["slug"]}],
     }
 
@@ -112,26 +156,37 @@ def end_of(job: Mapping[str, Any], *, more_rungs: bool) -> JobEnd:
     instance = job["ResourceConfig"]["InstanceType"]
     market = "spot" if job.get("EnableManagedSpotTraining") else "on-demand"
     no_capacity = f"AWS had no {market} capacity for {instance}"
-    cure = "" if more_rungs else ("; try again later, list more instance_types in training.yaml, or set "
-                                  "on_demand_fallback: true")
+    cure = (
+        ""
+        if more_rungs
+        else ("; try again later, list more instance_types in training.yaml, or set on_demand_fallback: true")
+    )
     if status == "Completed":
         return JobEnd(ended="completed")
     if status == "Stopped":
         if secondary == "MaxWaitTimeExceeded" and "TrainingStartTime" not in job:
-            return JobEnd(error="SpotNeverArrived" if more_rungs else "CapacityExhausted",
-                          cause=f"{no_capacity} within max_wait_hours{cure}")
+            return JobEnd(
+                error="SpotNeverArrived" if more_rungs else "CapacityExhausted",
+                cause=f"{no_capacity} within max_wait_hours{cure}",
+            )
         by_time = secondary in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
         if job.get("FinalMetricDataList"):
             return JobEnd(ended="runtime_exceeded" if by_time else "stopped")
         if by_time:
-            return JobEnd(error="RuntimeExceeded", cause="the time or cost cap was reached before the first epoch was "
-                          "done; raise max_runtime_hours, max_wait_hours or max_cost_usd in training.yaml")
+            return JobEnd(
+                error="RuntimeExceeded",
+                cause="the time or cost cap was reached before the first epoch was "
+                "done; raise max_runtime_hours, max_wait_hours or max_cost_usd in training.yaml",
+            )
         return JobEnd(error="StoppedByUser", cause="the training job was stopped before its first epoch was done")
     if re.search(r"CapacityError|InsufficientInstanceCapacity|insufficient capacity", reason, re.IGNORECASE):
         return JobEnd(error="CapacityError" if more_rungs else "CapacityExhausted", cause=no_capacity + cure)
     if "InternalServerError" in reason:
-        return JobEnd(error="InternalError", cause=f"SageMaker failed inside, more than once: {reason}. Redrive the "
-                      "execution, or drop the dataset again; training goes on from the last checkpoint when redriven")
+        return JobEnd(
+            error="InternalError",
+            cause=f"SageMaker failed inside, more than once: {reason}. Redrive the "
+            "execution, or drop the dataset again; training goes on from the last checkpoint when redriven",
+        )
     return JobEnd(error="TrainingCodeError", cause=reason or "the training job failed without a reason")
 
 
@@ -143,25 +198,32 @@ def quota_end(message: str, rung: Rung, *, more_rungs: bool) -> JobEnd | None:
     found = _QUOTA_ZERO.search(message)
     if not found:
         return None
-    return JobEnd(error="QuotaError" if more_rungs else "QuotaExhausted",
-                  cause=f"your account's quota '{found['name']}' is 0; ask for 1 in the Service Quotas console, "
-                  f"service Amazon SageMaker, quota '{found['name']}', or choose other instance_types than "
-                  f"{rung.instance_type} in training.yaml")
+    return JobEnd(
+        error="QuotaError" if more_rungs else "QuotaExhausted",
+        cause=f"your account's quota '{found['name']}' is 0; ask for 1 in the Service Quotas console, "
+        f"service Amazon SageMaker, quota '{found['name']}', or choose other instance_types than "
+        f"{rung.instance_type} in training.yaml",
+    )
 
 
 def record_of(job: Mapping[str, Any]) -> dict[str, Any]:
     """The job as the run record keeps it: seconds and interruptions as SageMaker counts them."""
     transitions = job.get("SecondaryStatusTransitions", [])
     record = {
-        "name": job["TrainingJobName"], "instance_type": job["ResourceConfig"]["InstanceType"],
-        "spot": bool(job.get("EnableManagedSpotTraining")), "status": job["TrainingJobStatus"],
+        "name": job["TrainingJobName"],
+        "instance_type": job["ResourceConfig"]["InstanceType"],
+        "spot": bool(job.get("EnableManagedSpotTraining")),
+        "status": job["TrainingJobStatus"],
         "secondary_status": job.get("SecondaryStatus", ""),
         "seconds_trained": int(job.get("TrainingTimeInSeconds", 0)),
         "seconds_billed": int(job.get("BillableTimeInSeconds", 0)),
         "interruptions": sum(1 for item in transitions if item["Status"] == "Interrupted"),
     }
-    for key, source in (("created_at", "CreationTime"), ("started_at", "TrainingStartTime"),
-                        ("ended_at", "TrainingEndTime")):
+    for key, source in (
+        ("created_at", "CreationTime"),
+        ("started_at", "TrainingStartTime"),
+        ("ended_at", "TrainingEndTime"),
+    ):
         if source in job:
             record[key] = job[source].isoformat()
     return record

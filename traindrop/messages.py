@@ -44,8 +44,9 @@ def compose(outcome: Outcome, headline: str, paragraphs: Sequence[str], run: Map
     attributes = {"outcome": outcome, "dataset": dataset}
     if run_id:
         attributes["run_id"] = run_id
-    return Message(_subject(f"{outcome}: {dataset} - {headline}"), "\n\n".join(blocks + links)[:_BODY_LIMIT] + "\n",
-                   attributes)
+    return Message(
+        _subject(f"{outcome}: {dataset} - {headline}"), "\n\n".join(blocks + links)[:_BODY_LIMIT] + "\n", attributes
+    )
 
 
 def _subject(text: str) -> str:
@@ -57,7 +58,8 @@ def console_link(execution_arn: str) -> str:
     """Deep link to an execution in the AWS console of its partition."""
     _, partition, _, region, *_ = execution_arn.split(":")
     host = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}.get(
-        partition, "console.aws.amazon.com")
+        partition, "console.aws.amazon.com"
+    )
     arn = quote(execution_arn, safe=":")
     return f"https://{region}.{host}/states/home?region={region}#/v2/executions/details/{arn}"
 
@@ -70,50 +72,87 @@ def restart_command(bucket: str, key: str) -> str:
 
 def misplaced(dataset: str, bucket: str, key: str, right_keys: Sequence[str], reason: str) -> Message:
     """Somebody dropped a data.yaml or a zip where no run starts."""
-    moves = "\n".join("  aws s3 mv " + " ".join(shlex.quote(f"s3://{bucket}/{name}") for name in (key, right))
-                      for right in right_keys)
-    return compose("Rejected", f"{key} starts nothing where it lies",
-                   [f"The object s3://{bucket}/{key} was not taken for a dataset: {reason}.",
-                    f"The right key is {' or '.join(right_keys)}. Move it, images and labels along with a data.yaml:\n"
-                    f"{moves}", "Nothing was started and nothing is charged."], {"dataset": dataset})
+    moves = "\n".join(
+        "  aws s3 mv " + " ".join(shlex.quote(f"s3://{bucket}/{name}") for name in (key, right)) for right in right_keys
+    )
+    return compose(
+        "Rejected",
+        f"{key} starts nothing where it lies",
+        [
+            f"The object s3://{bucket}/{key} was not taken for a dataset: {reason}.",
+            f"The right key is {' or '.join(right_keys)}. Move it, images and labels along with a data.yaml:\n{moves}",
+            "Nothing was started and nothing is charged.",
+        ],
+        {"dataset": dataset},
+    )
 
 
-def rejected(run: Mapping[str, Any], errors: Sequence[Mapping[str, Any]], verdict_uri: str, *,
-             incomplete_after: str = "") -> Message:
+def rejected(
+    run: Mapping[str, Any], errors: Sequence[Mapping[str, Any]], verdict_uri: str, *, incomplete_after: str = ""
+) -> Message:
     """The dataset cannot train: the three worst faults, and where the whole verdict lies."""
     worst = "\n".join(f"  {number}. {error['message']} [{error['code']}]" for number, error in enumerate(errors[:3], 1))
     rest = f"\n  … and {len(errors) - 3} more" if len(errors) > 3 else ""
     headline = f"incomplete: {errors[0]['message']}" if incomplete_after else errors[0]["message"]
     waited = f"The upload did not become complete within {incomplete_after}." if incomplete_after else ""
-    return compose("Rejected", headline, [waited, f"What is wrong:\n{worst}{rest}",
-                                          f"The full verdict: {verdict_uri}",
-                                          "No training job was started and nothing is charged for one."], run)
+    return compose(
+        "Rejected",
+        headline,
+        [
+            waited,
+            f"What is wrong:\n{worst}{rest}",
+            f"The full verdict: {verdict_uri}",
+            "No training job was started and nothing is charged for one.",
+        ],
+        run,
+    )
 
 
 def unchanged(run: Mapping[str, Any], earlier: str, state: str) -> Message:
     """The same data with the same settings was trained, or is being trained, by another run."""
     doing = "was already trained" if state == "trained" else "is being trained right now"
-    return compose("Unchanged", f"this data with these settings {doing}",
-                   [f"Run {earlier} has it; nothing new was started and nothing is charged.",
-                    "To train it all the same, set `force: true` in training.yaml."], run)
+    return compose(
+        "Unchanged",
+        f"this data with these settings {doing}",
+        [
+            f"Run {earlier} has it; nothing new was started and nothing is charged.",
+            "To train it all the same, set `force: true` in training.yaml.",
+        ],
+        run,
+    )
 
 
-def started(run: Mapping[str, Any], *, cap_usd: float, cap_hours: float, price_date: str, rungs: str,
-            job_link: str) -> Message:
+def started(
+    run: Mapping[str, Any], *, cap_usd: float, cap_hours: float, price_date: str, rungs: str, job_link: str
+) -> Message:
     """A training job exists from now on, so money may flow."""
-    return compose("Started", f"training {run['settings']['epochs']} epochs of {run['settings']['model']}",
-                   [f"Instances, in order: {rungs}.",
-                    f"It costs at most ${cap_usd:.2f} and {cap_hours:.1f} hours of training (prices of {price_date}); "
-                    "no estimate before this dataset has been trained once.", f"The training job: {job_link}"], run)
+    return compose(
+        "Started",
+        f"training {run['settings']['epochs']} epochs of {run['settings']['model']}",
+        [
+            f"Instances, in order: {rungs}.",
+            f"It costs at most ${cap_usd:.2f} and {cap_hours:.1f} hours of training (prices of {price_date}); "
+            "no estimate before this dataset has been trained once.",
+            f"The training job: {job_link}",
+        ],
+        run,
+    )
 
 
 def ended_without_model(outcome: Outcome, run: Mapping[str, Any], error: str, cause: str) -> Message:
     """A run failed or was stopped before it had a model."""
     if outcome == "Stopped":
         return compose("Stopped", "the run was stopped", [cause, _paid(run)], run)
-    return compose("Failed", _first_line(cause) or error, [
-        f"Error {error}:\n{textwrap.indent(cause.strip(), '  ')}", _paid(run),
-        "Checkpoints are kept: a redrive of the execution in the console goes on from the last one."], run)
+    return compose(
+        "Failed",
+        _first_line(cause) or error,
+        [
+            f"Error {error}:\n{textwrap.indent(cause.strip(), '  ')}",
+            _paid(run),
+            "Checkpoints are kept: a redrive of the execution in the console goes on from the last one.",
+        ],
+        run,
+    )
 
 
 def _first_line(cause: str) -> str:
@@ -128,26 +167,40 @@ def _paid(run: Mapping[str, Any]) -> str:
     return f"Training jobs: {', '.join(job['name'] for job in jobs)}. Cost: {cost}."
 
 
-def finished(outcome: Outcome, run: Mapping[str, Any], metrics: Mapping[str, Any], comparison: str,
-             links: Mapping[str, str]) -> Message:
+def finished(
+    outcome: Outcome, run: Mapping[str, Any], metrics: Mapping[str, Any], comparison: str, links: Mapping[str, str]
+) -> Message:
     """A model was delivered: how good, how it compares, what it cost, where it lies."""
     kind = "mask" if "map50_mask" in metrics else "box"
     score = f"{kind} mAP50 {metrics[f'map50_{kind}']:.3f}" if f"map50_{kind}" in metrics else "a model"
-    lines = [f"  {label:<10} mAP50 {metrics[f'map50_{name}']:.3f}   mAP50-95 {metrics[f'map50_95_{name}']:.3f}"
-             for name, label in (("mask", "mask"), ("box", "box")) if f"map50_{name}" in metrics]
+    lines = [
+        f"  {label:<10} mAP50 {metrics[f'map50_{name}']:.3f}   mAP50-95 {metrics[f'map50_95_{name}']:.3f}"
+        for name, label in (("mask", "mask"), ("box", "box"))
+        if f"map50_{name}" in metrics
+    ]
     epochs = f"{metrics.get('epochs_trained', '?')} of {metrics.get('epochs_requested', '?')} epochs"
     interruptions = run.get("interruptions", 0)
-    why = {"stopped": "The job was stopped; this is the best model so far.",
-           "runtime_exceeded": "The time or cost cap ended the job; this is the best model so far. Raise "
-           "max_runtime_hours or max_cost_usd in training.yaml to train on."}.get(str(run.get("ended", "")), "")
-    return compose(outcome, f"{score} after {epochs}", [
-        why, "\n".join(lines), comparison,
-        f"{run['settings']['model']}, {epochs}, {_duration(run.get('training_seconds', 0))} of training, "
-        f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
-        f"Paid ${run.get('cost_usd', 0):.2f} ({run.get('billable_seconds', 0)} s billed), saved "
-        f"${run.get('saved_usd', 0):.2f} by spot; prices of {run['receipt']['price_date']}.",
-        "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
-        f"Fetch it with:\n  aws s3 cp {shlex.quote(links['Model'])} best.pt"], run)
+    why = {
+        "stopped": "The job was stopped; this is the best model so far.",
+        "runtime_exceeded": "The time or cost cap ended the job; this is the best model so far. Raise "
+        "max_runtime_hours or max_cost_usd in training.yaml to train on.",
+    }.get(str(run.get("ended", "")), "")
+    return compose(
+        outcome,
+        f"{score} after {epochs}",
+        [
+            why,
+            "\n".join(lines),
+            comparison,
+            f"{run['settings']['model']}, {epochs}, {_duration(run.get('training_seconds', 0))} of training, "
+            f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
+            f"Paid ${run.get('cost_usd', 0):.2f} ({run.get('billable_seconds', 0)} s billed), saved "
+            f"${run.get('saved_usd', 0):.2f} by spot; prices of {run['receipt']['price_date']}.",
+            "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
+            f"Fetch it with:\n  aws s3 cp {shlex.quote(links['Model'])} best.pt",
+        ],
+        run,
+    )
 
 
 def _duration(seconds: float) -> str:

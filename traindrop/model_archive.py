@@ -14,13 +14,20 @@ from traindrop.errors import TraindropError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_MODEL_FILE = re.compile(r"(best\.pt|best\.onnx|metrics\.json|results\.csv|args\.yaml"
-                         r"|[A-Za-z0-9_-]{1,80}\.(png|jpg)|samples/[A-Za-z0-9_-]{1,80}\.jpg)")
+_MODEL_FILE = re.compile(
+    r"(best\.pt|best\.onnx|metrics\.json|results\.csv|args\.yaml"
+    r"|[A-Za-z0-9_-]{1,80}\.(png|jpg)|samples/[A-Za-z0-9_-]{1,80}\.jpg)"
+)
 _PRETRAINED = re.compile(r"pretrained/(?P<name>[a-z0-9-]{1,40}\.pt)")
 _MAX_MEMBERS = 300
 _MAX_BYTES = 8 * 1024**3
-_TYPES = {"json": "application/json", "csv": "text/csv", "png": "image/png", "jpg": "image/jpeg",
-          "yaml": "application/yaml"}
+_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "yaml": "application/yaml",
+}
 
 
 class UnexpectedArchive(TraindropError):
@@ -53,8 +60,9 @@ def extract(s3: S3Client, *, bucket: str, archive_key: str, target_prefix: str, 
         for count, (name, size, content) in enumerate(_files(archive), 1):
             total += size
             if count > _MAX_MEMBERS or total > _MAX_BYTES:
-                raise UnexpectedArchive(f"s3://{bucket}/{archive_key} holds more than {_MAX_MEMBERS} files or "
-                                        f"{_MAX_BYTES // 1024**3} GiB")
+                raise UnexpectedArchive(
+                    f"s3://{bucket}/{archive_key} holds more than {_MAX_MEMBERS} files or {_MAX_BYTES // 1024**3} GiB"
+                )
             cached = _PRETRAINED.fullmatch(name)
             if cached:
                 _upload(s3, content, bucket, weights_prefix + cached["name"])
@@ -72,8 +80,11 @@ def best_checkpoint(s3: S3Client, *, bucket: str, checkpoint_prefix: str, target
     Raises:
         NoModel: there is no checkpoint either.
     """
-    found = [item for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=checkpoint_prefix)
-             for item in page.get("Contents", [])]
+    found = [
+        item
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=checkpoint_prefix)
+        for item in page.get("Contents", [])
+    ]
     best = [item for item in found if item["Key"].rsplit("/", 1)[-1] == "best.pt"]
     if not best:
         raise NoModel(f"the training left no model and no checkpoint below s3://{bucket}/{checkpoint_prefix}")

@@ -12,5 +12,11 @@ if TYPE_CHECKING:
 
 def publish(sns: SNSClient, topic_arn: str, message: Message) -> None:
     """Send a message with its attributes, so that subscriptions can filter on them."""
-    sns.publish(TopicArn=topic_arn, Subject=message.subject, Message=message.body, MessageAttributes={
-        name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items()})
+    sns.publish(
+        TopicArn=topic_arn,
+        Subject=message.subject,
+        Message=message.body,
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items()
+        },
+    )

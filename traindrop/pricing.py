@@ -34,8 +34,16 @@ def receipt(instance_type: str, *, spot: bool, seconds_trained: int, seconds_bil
     """
     price = PRICES.get(instance_type, 0.0)
     cost = round(seconds_billed * price / 3600, 4)
-    return Receipt(instance_type, spot, seconds_trained, seconds_billed, price, PRICE_DATE, cost,
-                   round(max(0.0, seconds_trained * price / 3600 - cost), 4))
+    return Receipt(
+        instance_type,
+        spot,
+        seconds_trained,
+        seconds_billed,
+        price,
+        PRICE_DATE,
+        cost,
+        round(max(0.0, seconds_trained * price / 3600 - cost), 4),
+    )
 
 
 def runtime_cap_seconds(instance_types: list[str], max_runtime_hours: float, max_cost_usd: float) -> int:

@@ -25,8 +25,12 @@ class Problem:
 
     def as_dict(self) -> dict[str, Any]:
         """The shape in the verdict document."""
-        return {"code": self.code, "message": self.message, "count": self.count,
-                "examples": [str(name)[:300] for name in self.examples[:EXAMPLES]]}
+        return {
+            "code": self.code,
+            "message": self.message,
+            "count": self.count,
+            "examples": [str(name)[:300] for name in self.examples[:EXAMPLES]],
+        }
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,13 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict document (`verdicts/<run_id>.json`)."""
-        return {"ok": self.ok, "dataset": self.dataset, "fingerprint": self.fingerprint, "task": self.task,
-                "names": list(self.names.values()), "splits": self.splits,
-                "errors": [problem.as_dict() for problem in self.errors],
-                "warnings": [problem.as_dict() for problem in self.warnings]}
+        return {
+            "ok": self.ok,
+            "dataset": self.dataset,
+            "fingerprint": self.fingerprint,
+            "task": self.task,
+            "names": list(self.names.values()),
+            "splits": self.splits,
+            "errors": [problem.as_dict() for problem in self.errors],
+            "warnings": [problem.as_dict() for problem in self.warnings],
+        }

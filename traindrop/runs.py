@@ -29,7 +29,8 @@ class Runs:
     def find(self, run_id: str) -> dict[str, Any] | None:
         """The record, or None."""
         item = self._client.get_item(TableName=self._table, Key={"run_id": {"S": run_id}}, ConsistentRead=True).get(
-            "Item")
+            "Item"
+        )
         return _plain(item) if item else None
 
     def get(self, run_id: str) -> dict[str, Any]:
@@ -49,9 +50,12 @@ class Runs:
         sets = [f"#{index} = :{index}" for index, value in enumerate(fields.values()) if value is not None]
         removes = [f"#{index}" for index, value in enumerate(fields.values()) if value is None]
         request: dict[str, Any] = {
-            "TableName": self._table, "Key": {"run_id": {"S": run_id}}, "ExpressionAttributeNames": names,
+            "TableName": self._table,
+            "Key": {"run_id": {"S": run_id}},
+            "ExpressionAttributeNames": names,
             "UpdateExpression": (f"SET {', '.join(sets)} " if sets else "")
-            + (f"REMOVE {', '.join(removes)}" if removes else "")}
+            + (f"REMOVE {', '.join(removes)}" if removes else ""),
+        }
         values = {f":{index}": _item(value) for index, value in enumerate(fields.values()) if value is not None}
         if values:
             request["ExpressionAttributeValues"] = values
@@ -59,10 +63,16 @@ class Runs:
 
     def mark_once(self, run_id: str, field: str) -> bool:
         """Set a flag that nobody has set yet; False when somebody has."""
-        return _won(lambda: self._client.update_item(
-            TableName=self._table, Key={"run_id": {"S": run_id}}, UpdateExpression="SET #f = :t",
-            ConditionExpression="attribute_not_exists(#f)", ExpressionAttributeNames={"#f": field},
-            ExpressionAttributeValues={":t": {"BOOL": True}}))
+        return _won(
+            lambda: self._client.update_item(
+                TableName=self._table,
+                Key={"run_id": {"S": run_id}},
+                UpdateExpression="SET #f = :t",
+                ConditionExpression="attribute_not_exists(#f)",
+                ExpressionAttributeNames={"#f": field},
+                ExpressionAttributeValues={":t": {"BOOL": True}},
+            )
+        )
 
 
 class Claims:
@@ -72,8 +82,17 @@ class Claims:
         """Work on one table."""
         self._client, self._table = client, table
 
-    def take(self, claim: str, owner: str, *, now: float, lasts_seconds: float, unless: str = "",
-             values: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any] | None:
+    def take(
+        self,
+        claim: str,
+        owner: str,
+        *,
+        now: float,
+        lasts_seconds: float,
+        unless: str = "",
+        values: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> dict[str, Any] | None:
         """Take a claim that is free, lapsed or already the owner's; answer None, or what stands in the way.
 
         Args:
@@ -88,23 +107,35 @@ class Claims:
         item = {"claim": claim, "owner": owner, "expires_at": int(now + lasts_seconds), **fields}
         condition = "attribute_not_exists(claim) OR #o = :o OR expires_at < :n" + (f" OR ({unless})" if unless else "")
         bound = {":o": owner, ":n": int(now), **(values or {})}
-        won = _won(lambda: self._client.put_item(
-            TableName=self._table, Item={key: _item(value) for key, value in item.items()},
-            ConditionExpression=condition, ExpressionAttributeNames={"#o": "owner"},
-            ExpressionAttributeValues={key: _item(value) for key, value in bound.items()}))
+        won = _won(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item={key: _item(value) for key, value in item.items()},
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#o": "owner"},
+                ExpressionAttributeValues={key: _item(value) for key, value in bound.items()},
+            )
+        )
         return None if won else self.find(claim) or {}
 
     def find(self, claim: str) -> dict[str, Any] | None:
         """Who holds a claim, or None."""
         item = self._client.get_item(TableName=self._table, Key={"claim": {"S": claim}}, ConsistentRead=True).get(
-            "Item")
+            "Item"
+        )
         return _plain(item) if item else None
 
     def release(self, claim: str, owner: str) -> None:
         """Give a claim back, if it is the owner's."""
-        _won(lambda: self._client.delete_item(
-            TableName=self._table, Key={"claim": {"S": claim}}, ConditionExpression="#o = :o",
-            ExpressionAttributeNames={"#o": "owner"}, ExpressionAttributeValues={":o": {"S": owner}}))
+        _won(
+            lambda: self._client.delete_item(
+                TableName=self._table,
+                Key={"claim": {"S": claim}},
+                ConditionExpression="#o = :o",
+                ExpressionAttributeNames={"#o": "owner"},
+                ExpressionAttributeValues={":o": {"S": owner}},
+            )
+        )
 
 
 def _won(write: Any) -> bool:

@@ -15,8 +15,13 @@ from traindrop.pricing import PRICES
 from traindrop.problems import Problem
 
 _SIZES = "nsmlx"
-MODELS = tuple(f"{family}{size}{task}{kind}" for family in ("yolov8", "yolo11", "yolo26") for size in _SIZES
-               for task in ("", "-seg") for kind in (".pt", ".yaml"))
+MODELS = tuple(
+    f"{family}{size}{task}{kind}"
+    for family in ("yolov8", "yolo11", "yolo26")
+    for size in _SIZES
+    for task in ("", "-seg")
+    for kind in (".pt", ".yaml")
+)
 _CHECKPOINT = re.compile(r"s3://[a-z0-9.-]{3,63}/[^\s\\]+\.pt")
 _TEXT_LIMIT = 64 * 1024
 
@@ -108,16 +113,20 @@ class TrainingSettings(BaseModel):
     def _known_model(cls, value: str) -> str:
         if value in MODELS or value == "best" or _CHECKPOINT.fullmatch(value):
             return value
-        raise ValueError("a known YOLO name such as yolov8n-seg.pt, its architecture yolov8n-seg.yaml, "
-                         f"s3://<ArtifactBucket>/…/best.pt, or best{_closest(value, MODELS)}")
+        raise ValueError(
+            "a known YOLO name such as yolov8n-seg.pt, its architecture yolov8n-seg.yaml, "
+            f"s3://<ArtifactBucket>/…/best.pt, or best{_closest(value, MODELS)}"
+        )
 
     @field_validator("instance_types")
     @classmethod
     def _known_types(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name.startswith(("ml.p2.", "ml.p3")):
-                raise ValueError(f"{name} has a GPU that the training image no longer supports; ml.g4dn.xlarge is "
-                                 "the cheapest that it does")
+                raise ValueError(
+                    f"{name} has a GPU that the training image no longer supports; ml.g4dn.xlarge is "
+                    "the cheapest that it does"
+                )
             if name not in PRICES:
                 raise ValueError(f"{name} is not one of {', '.join(PRICES)}{_closest(name, PRICES)}")
         return value
@@ -131,8 +140,14 @@ class TrainingSettings(BaseModel):
 
     def train_arguments(self) -> dict[str, Any]:
         """Arguments of ultralytics' `train()` that these settings ask for."""
-        return {"epochs": self.epochs, "imgsz": self.imgsz, "batch": self.batch, "patience": self.patience,
-                "seed": self.seed, **self.train.model_dump(exclude_none=True)}
+        return {
+            "epochs": self.epochs,
+            "imgsz": self.imgsz,
+            "batch": self.batch,
+            "patience": self.patience,
+            "seed": self.seed,
+            **self.train.model_dump(exclude_none=True),
+        }
 
 
 @dataclass(frozen=True)
@@ -163,10 +178,14 @@ def merge(layers: Sequence[Layer]) -> tuple[TrainingSettings, list[Problem]]:
             merged["train"] = extra
     settings = TrainingSettings.model_validate(merged)
     if settings.max_wait_hours < settings.max_runtime_hours:
-        problems.append(Problem("settings.wait_below_runtime",
-                                f"max_wait_hours is {settings.max_wait_hours:g}, below max_runtime_hours "
-                                f"{settings.max_runtime_hours:g}: waiting and running together cannot take less than "
-                                "running; raise max_wait_hours or lower max_runtime_hours"))
+        problems.append(
+            Problem(
+                "settings.wait_below_runtime",
+                f"max_wait_hours is {settings.max_wait_hours:g}, below max_runtime_hours "
+                f"{settings.max_runtime_hours:g}: waiting and running together cannot take less than "
+                "running; raise max_wait_hours or lower max_runtime_hours",
+            )
+        )
     return settings, problems
 
 
@@ -175,8 +194,13 @@ _GROUPS: dict[str, type[BaseModel]] = {"train": TrainArguments, "expect": Expect
 
 def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
     if len(layer.text) > _TEXT_LIMIT:
-        problems.append(Problem("settings.too_large", f"{layer.place} has {len(layer.text)} bytes; settings need "
-                                f"less than {_TEXT_LIMIT}", [layer.place]))
+        problems.append(
+            Problem(
+                "settings.too_large",
+                f"{layer.place} has {len(layer.text)} bytes; settings need less than {_TEXT_LIMIT}",
+                [layer.place],
+            )
+        )
         return {}
     try:
         values = yaml.safe_load(layer.text)
@@ -186,8 +210,13 @@ def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        problems.append(Problem("settings.not_a_mapping", f"{layer.place} must hold `key: value` lines, such as "
-                                "`epochs: 50`", [layer.place]))
+        problems.append(
+            Problem(
+                "settings.not_a_mapping",
+                f"{layer.place} must hold `key: value` lines, such as `epochs: 50`",
+                [layer.place],
+            )
+        )
         return {}
     if values.get("train", 0) is None:
         del values["train"]
@@ -204,12 +233,16 @@ def _explain(place: str, error: ValidationError) -> Iterable[Problem]:
             group = _GROUPS.get(path[0], TrainingSettings)
             allowed = group.model_fields
             where = f"{path[0]} takes" if group is not TrainingSettings else "the keys are"
-            yield Problem("settings.unknown_key", f"{place}: {key!r} is not a setting{_closest(path[-1], allowed)}; "
-                          f"{where} {', '.join(allowed)}", [place])
+            yield Problem(
+                "settings.unknown_key",
+                f"{place}: {key!r} is not a setting{_closest(path[-1], allowed)}; {where} {', '.join(allowed)}",
+                [place],
+            )
         else:
             reason = item["msg"].removeprefix("Value error, ")
-            yield Problem("settings.bad_value", f"{place}: {key} is {value!r:.80}; it should be: {_allowed(reason)}",
-                          [place])
+            yield Problem(
+                "settings.bad_value", f"{place}: {key} is {value!r:.80}; it should be: {_allowed(reason)}", [place]
+            )
 
 
 def _keys() -> set[str]:

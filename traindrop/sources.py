@@ -61,15 +61,18 @@ class FolderSource:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for item in page.get("Contents", []):
                 self.newest = max(self.newest, item["LastModified"])
-                name = item["Key"][len(prefix):]
+                name = item["Key"][len(prefix) :]
                 if name and not name.endswith("/") and not is_noise(name):
                     found[name] = File(name, item["Size"], item["ETag"].strip('"'))
         self.files = found
 
     def read(self, name: str) -> bytes:
         """Content of an object."""
-        answer = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes=0-{_READ_LIMIT - 1}") \
-            if self.files[name].size else None
+        answer = (
+            self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes=0-{_READ_LIMIT - 1}")
+            if self.files[name].size
+            else None
+        )
         return answer["Body"].read() if answer else b""
 
 
@@ -86,23 +89,35 @@ class ArchiveSource:
         self.newest = head["LastModified"]
         shown = posixpath.basename(key)
         try:
-            self._zip = zipfile.ZipFile(io.BufferedReader(
-                RangedObject(s3, bucket, key, head["ContentLength"], head["ETag"]), _BLOCK))
+            self._zip = zipfile.ZipFile(
+                io.BufferedReader(RangedObject(s3, bucket, key, head["ContentLength"], head["ETag"]), _BLOCK)
+            )
             infos = self._zip.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            raise SourceError(Problem(
-                "archive.not_a_zip", f"{shown} is not a readable zip ({error}); pack the dataset again, for instance "
-                f"with `zip -r {shown} data.yaml images labels`, and upload it anew", [key])) from error
+            raise SourceError(
+                Problem(
+                    "archive.not_a_zip",
+                    f"{shown} is not a readable zip ({error}); pack the dataset again, for instance "
+                    f"with `zip -r {shown} data.yaml images labels`, and upload it anew",
+                    [key],
+                )
+            ) from error
         if len(infos) > _MAX_ENTRIES:
-            raise SourceError(Problem("archive.too_many_files", f"{shown} holds {len(infos)} files; at most "
-                                      f"{_MAX_ENTRIES} are accepted", [key]))
+            raise SourceError(
+                Problem(
+                    "archive.too_many_files",
+                    f"{shown} holds {len(infos)} files; at most {_MAX_ENTRIES} are accepted",
+                    [key],
+                )
+            )
         entries = {info.filename.replace("\\", "/"): info for info in infos if not info.is_dir()}
         entries = {name: info for name, info in entries.items() if not is_noise(name)}
         _refuse_hostile(shown, infos, entries)
         self.root = _root(shown, entries)
-        self._infos = {name[len(self.root):]: info for name, info in entries.items() if name.startswith(self.root)}
+        self._infos = {name[len(self.root) :]: info for name, info in entries.items() if name.startswith(self.root)}
         self.files: Mapping[str, File] = {
-            name: File(name, info.file_size, f"{info.CRC:08x}") for name, info in self._infos.items()}
+            name: File(name, info.file_size, f"{info.CRC:08x}") for name, info in self._infos.items()
+        }
 
     def read(self, name: str) -> bytes:
         """Content of a member."""
@@ -110,24 +125,38 @@ class ArchiveSource:
             with self._zip.open(self._infos[name]) as member:
                 return member.read(_READ_LIMIT)
         except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-            raise SourceError(Problem("archive.broken_member", f"{name} cannot be unpacked ({error}); pack the dataset "
-                                      "again", [name])) from error
+            raise SourceError(
+                Problem("archive.broken_member", f"{name} cannot be unpacked ({error}); pack the dataset again", [name])
+            ) from error
 
 
 def _refuse_hostile(shown: str, infos: list[zipfile.ZipInfo], entries: Mapping[str, zipfile.ZipInfo]) -> None:
     for name, info in entries.items():
         if name.startswith("/") or ".." in name.split("/") or name[1:3] == ":/" or not name.isprintable():
-            raise SourceError(Problem("archive.unsafe_name", f"{shown} holds {name!r:.200}, a path that leaves its "
-                                      "folder; pack the dataset again with relative paths", [name]))
+            raise SourceError(
+                Problem(
+                    "archive.unsafe_name",
+                    f"{shown} holds {name!r:.200}, a path that leaves its "
+                    "folder; pack the dataset again with relative paths",
+                    [name],
+                )
+            )
         if info.flag_bits & 0x1:
             raise SourceError(Problem("archive.encrypted", f"{shown} is encrypted; pack it without a password", [name]))
         if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
-            raise SourceError(Problem("archive.not_a_file", f"{shown} holds {name!r:.200}, which is a link or a "
-                                      "device; pack real files (zip without --symlinks)", [name]))
+            raise SourceError(
+                Problem(
+                    "archive.not_a_file",
+                    f"{shown} holds {name!r:.200}, which is a link or a "
+                    "device; pack real files (zip without --symlinks)",
+                    [name],
+                )
+            )
     count = sum(1 for info in infos if not info.is_dir() and not is_noise(info.filename.replace("\\", "/")))
     if count != len(entries):
-        raise SourceError(Problem("archive.duplicate_name", f"{shown} holds the same path twice; pack it again",
-                                  [shown]))
+        raise SourceError(
+            Problem("archive.duplicate_name", f"{shown} holds the same path twice; pack it again", [shown])
+        )
 
 
 def _root(shown: str, entries: Mapping[str, zipfile.ZipInfo]) -> str:
@@ -141,8 +170,14 @@ def _root(shown: str, entries: Mapping[str, zipfile.ZipInfo]) -> str:
             return top
     found = next((name for name in entries if posixpath.basename(name) in DATA_FILES), None)
     hint = f"; there is one at {found}, too deep" if found else ""
-    raise SourceError(Problem("data_yaml.missing", f"{shown} has no data.yaml at its root or in its single top folder"
-                              f"{hint}; pack the folder that holds data.yaml", [shown]))
+    raise SourceError(
+        Problem(
+            "data_yaml.missing",
+            f"{shown} has no data.yaml at its root or in its single top folder"
+            f"{hint}; pack the folder that holds data.yaml",
+            [shown],
+        )
+    )
 
 
 class RangedObject(io.RawIOBase):
@@ -156,8 +191,9 @@ class RangedObject(io.RawIOBase):
         self._tail = self._get(self._tail_start, size) if size else b""
 
     def _get(self, start: int, end: int) -> bytes:
-        return self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=f"bytes={start}-{end - 1}",
-                                   IfMatch=self._etag)["Body"].read()
+        return self._s3.get_object(
+            Bucket=self._bucket, Key=self._key, Range=f"bytes={start}-{end - 1}", IfMatch=self._etag
+        )["Body"].read()
 
     def readable(self) -> bool:
         """Whether it can be read: yes."""
@@ -185,9 +221,9 @@ class RangedObject(io.RawIOBase):
         if start >= end:
             return 0
         if start >= self._tail_start:
-            data = self._tail[start - self._tail_start:end - self._tail_start]
+            data = self._tail[start - self._tail_start : end - self._tail_start]
         else:
             data = self._get(start, end)
-        buffer[:len(data)] = data
+        buffer[: len(data)] = data
         self._position += len(data)
         return len(data)

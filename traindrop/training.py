@@ -80,16 +80,16 @@ class Trainer:
             return "nobody waits"
         try:
             if end.ended:
-                self.sfn.send_task_success(taskToken=token, output=json.dumps(
-                    {"run_id": run["run_id"], "job": job_name, "ended": end.ended}))
+                self.sfn.send_task_success(
+                    taskToken=token, output=json.dumps({"run_id": run["run_id"], "job": job_name, "ended": end.ended})
+                )
             else:
                 cause = end.cause + self._last_lines(job_name, end)
                 self.sfn.send_task_failure(taskToken=token, error=end.error, cause=cause[:30_000])
         except ClientError as error:
             if error.response["Error"]["Code"] not in _DEAD_TOKEN:
                 raise
-            logger.info("the task token is dead (%s): nothing waits for this report",
-                        error.response["Error"]["Code"])
+            logger.info("the task token is dead (%s): nothing waits for this report", error.response["Error"]["Code"])
             return "too late"
         return "reported"
 
@@ -97,21 +97,35 @@ class Trainer:
         """Replace the job's entry in the run record and add up seconds, interruptions and dollars over all jobs."""
         entry = jobs.record_of(job)
         entries = [*(old for old in run.get("jobs", []) if old["name"] != entry["name"]), entry]
-        bills = [receipt(old["instance_type"], spot=old["spot"], seconds_trained=old["seconds_trained"],
-                         seconds_billed=old["seconds_billed"]) for old in entries]
+        bills = [
+            receipt(
+                old["instance_type"],
+                spot=old["spot"],
+                seconds_trained=old["seconds_trained"],
+                seconds_billed=old["seconds_billed"],
+            )
+            for old in entries
+        ]
         self.runs.update(
-            run["run_id"], jobs=entries, ended=end.ended or None,
+            run["run_id"],
+            jobs=entries,
+            ended=end.ended or None,
             training_seconds=sum(bill.seconds_trained for bill in bills),
             billable_seconds=sum(bill.seconds_billed for bill in bills),
             interruptions=sum(old["interruptions"] for old in entries),
             cost_usd=round(sum(bill.cost_usd for bill in bills), 4),
             saved_usd=round(sum(bill.saved_usd for bill in bills), 4),
-            receipt={"instance_type": entry["instance_type"], "spot": entry["spot"],
-                     "seconds_trained": sum(bill.seconds_trained for bill in bills),
-                     "seconds_billed": sum(bill.seconds_billed for bill in bills),
-                     "price_per_hour": bills[-1].price_per_hour, "price_date": PRICE_DATE,
-                     "cost_usd": round(sum(bill.cost_usd for bill in bills), 4),
-                     "saved_usd": round(sum(bill.saved_usd for bill in bills), 4)})
+            receipt={
+                "instance_type": entry["instance_type"],
+                "spot": entry["spot"],
+                "seconds_trained": sum(bill.seconds_trained for bill in bills),
+                "seconds_billed": sum(bill.seconds_billed for bill in bills),
+                "price_per_hour": bills[-1].price_per_hour,
+                "price_date": PRICE_DATE,
+                "cost_usd": round(sum(bill.cost_usd for bill in bills), 4),
+                "saved_usd": round(sum(bill.saved_usd for bill in bills), 4),
+            },
+        )
 
     def _last_lines(self, job_name: str, end: JobEnd) -> str:
         """The last lines of the job's log, where code failed; nothing where there is no log to read."""
@@ -141,8 +155,9 @@ class Trainer:
             return {"job": run.get("job_name"), "status": "absent"}
         stopping = job["StoppingCondition"]
         limit = stopping.get("MaxWaitTimeInSeconds", stopping["MaxRuntimeInSeconds"])
-        overdue = job["TrainingJobStatus"] == "InProgress" and \
-            now - job["CreationTime"] > timedelta(seconds=limit) + _OVERDUE
+        overdue = (
+            job["TrainingJobStatus"] == "InProgress" and now - job["CreationTime"] > timedelta(seconds=limit) + _OVERDUE
+        )
         if overdue:
             self.stop(job["TrainingJobName"])
         return {"job": job["TrainingJobName"], "status": job["TrainingJobStatus"], "overdue": overdue}
@@ -171,8 +186,15 @@ class Starter:
         """
         trainer, runs = self.trainer, self.trainer.runs
         name = f"{run_id}-{attempt + redrives}"
-        runs.update(run_id, task_token=task_token, job_name=name, attempt=attempt, redrives=redrives, status="Training",
-                    ended_at=None)
+        runs.update(
+            run_id,
+            task_token=task_token,
+            job_name=name,
+            attempt=attempt,
+            redrives=redrives,
+            status="Training",
+            ended_at=None,
+        )
         run = runs.get(run_id)
         job = trainer.describe(name)
         if job is None:
@@ -194,8 +216,14 @@ class Starter:
         if stop_wanted(run, int(run["redrives"])):
             return JobEnd(error="StoppedByUser", cause="the run was stopped before its training job was created")
         request = jobs.training_job_request(
-            name=name, run=run, rung=rung, places=self.places, code_prefix=self._upload_code(),
-            weights_uri=self._weights(run, settings), stack_max_cost_usd=self.stack_max_cost_usd)
+            name=name,
+            run=run,
+            rung=rung,
+            places=self.places,
+            code_prefix=self._upload_code(),
+            weights_uri=self._weights(run, settings),
+            stack_max_cost_usd=self.stack_max_cost_usd,
+        )
         try:
             self.trainer.sagemaker.create_training_job(**request)
         except ClientError as error:
@@ -209,8 +237,16 @@ class Starter:
                 raise QuotaInUse(text) from error
             return end
         created = datetime.fromtimestamp(self.clock(), UTC).isoformat()
-        entry = {"name": name, "instance_type": rung.instance_type, "spot": rung.spot, "status": "InProgress",
-                 "seconds_trained": 0, "seconds_billed": 0, "interruptions": 0, "created_at": created}
+        entry = {
+            "name": name,
+            "instance_type": rung.instance_type,
+            "spot": rung.spot,
+            "status": "InProgress",
+            "seconds_trained": 0,
+            "seconds_billed": 0,
+            "interruptions": 0,
+            "created_at": created,
+        }
         self.trainer.runs.update(run["run_id"], jobs=[*run.get("jobs", []), entry])
         self._announce(run, settings, rungs, name)
         return None
@@ -223,14 +259,26 @@ class Starter:
         hours = runtime_cap_seconds(list(settings.instance_types), settings.max_runtime_hours, cap) / 3600
         region = str(run["execution_arn"]).split(":")[3]
         names = ", ".join(f"{rung.instance_type} {'spot' if rung.spot else 'on demand'}" for rung in rungs)
-        publish(self.sns, self.topic_arn, messages.started(
-            run, cap_usd=cap, cap_hours=hours, price_date=PRICE_DATE, rungs=names,
-            job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}"))
+        publish(
+            self.sns,
+            self.topic_arn,
+            messages.started(
+                run,
+                cap_usd=cap,
+                cap_hours=hours,
+                price_date=PRICE_DATE,
+                rungs=names,
+                job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",
+            ),
+        )
 
     def _upload_code(self) -> str:
         """Put the training entry below `code/<digest>/`, once a version; answer that prefix."""
-        entry = {item.name: item.read_bytes() for item in files("training_entry").iterdir()
-                 if item.is_file() and item.name.rsplit(".", 1)[-1] in ("py", "sh", "txt")}
+        entry = {
+            item.name: item.read_bytes()
+            for item in files("training_entry").iterdir()
+            if item.is_file() and item.name.rsplit(".", 1)[-1] in ("py", "sh", "txt")
+        }
         digest = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in sorted(entry.items())))
         prefix = f"code/{digest.hexdigest()[:16]}/"
         if self._exists(f"{prefix}entry.sh"):

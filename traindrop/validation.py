@@ -12,8 +12,16 @@ from traindrop.sources import Source
 
 _SETTINGS_FILES = ("training.yaml", "training.yml")
 _LABEL_SAMPLE = 12
-_NOT_IN_FINGERPRINT = {"force", "expect", "spot", "instance_types", "on_demand_fallback", "max_runtime_hours",
-                       "max_wait_hours", "max_cost_usd"}
+_NOT_IN_FINGERPRINT = {
+    "force",
+    "expect",
+    "spot",
+    "instance_types",
+    "on_demand_fallback",
+    "max_runtime_hours",
+    "max_wait_hours",
+    "max_cost_usd",
+}
 
 
 @dataclass(frozen=True)
@@ -32,8 +40,14 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
     settings, errors = merge(layers)
     data_file = next((file for file in rules.DATA_FILES if file in source.files), None)
     if data_file is None:
-        errors.append(Problem("data_yaml.missing", "there is no data.yaml beside the images yet; upload it to the "
-                              f"dataset's folder, datasets/{name}/data.yaml", passing=True))
+        errors.append(
+            Problem(
+                "data_yaml.missing",
+                "there is no data.yaml beside the images yet; upload it to the "
+                f"dataset's folder, datasets/{name}/data.yaml",
+                passing=True,
+            )
+        )
         return Validation(Verdict(name, settings.task or "segment", {}, {}, errors), settings, None)
     description, problems = rules.describe(source.read(data_file), data_file)
     errors += problems
@@ -43,8 +57,14 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
     errors += problems
     errors += _expected(settings, splits)
     task = _task(source, splits, settings, errors)
-    verdict = Verdict(name, task, description.names, {key: split.counts() for key, split in splits.items()}, errors,
-                      fingerprint=rules.fingerprint(description, splits, fingerprinted(settings)))
+    verdict = Verdict(
+        name,
+        task,
+        description.names,
+        {key: split.counts() for key, split in splits.items()},
+        errors,
+        fingerprint=rules.fingerprint(description, splits, fingerprinted(settings)),
+    )
     return Validation(verdict, settings, description)
 
 
@@ -60,9 +80,14 @@ def _expected(settings: TrainingSettings, splits: dict[str, rules.Split]) -> lis
     for split, wanted in settings.expect.model_dump(exclude_none=True).items():
         found = len(splits[split].images) if split in splits else 0
         if found != wanted:
-            problems.append(Problem(
-                "expect.count_differs", f"training.yaml expects {wanted} images in the {split} split, {found} are "
-                "there; upload the rest, or correct `expect`", passing=found < wanted))
+            problems.append(
+                Problem(
+                    "expect.count_differs",
+                    f"training.yaml expects {wanted} images in the {split} split, {found} are "
+                    "there; upload the rest, or correct `expect`",
+                    passing=found < wanted,
+                )
+            )
     return problems
 
 
@@ -73,7 +98,12 @@ def _task(source: Source, splits: dict[str, rules.Split], settings: TrainingSett
     if found and settings.task and found != settings.task:
         kind, other = ("boxes", "polygons") if found == "detect" else ("polygons", "boxes")
         cure = settings.model.replace("-seg", "") if found == "detect" else settings.model.replace(".", "-seg.", 1)
-        errors.append(Problem("task.model_differs", f"the labels hold {kind}, but {settings.model} learns from "
-                              f"{other}; set `model: {cure}` in training.yaml, or export the labels as {other}",
-                              [label.name for label in labels[:3]]))
+        errors.append(
+            Problem(
+                "task.model_differs",
+                f"the labels hold {kind}, but {settings.model} learns from "
+                f"{other}; set `model: {cure}` in training.yaml, or export the labels as {other}",
+                [label.name for label in labels[:3]],
+            )
+        )
     return found or settings.task or "segment"

@@ -20,8 +20,13 @@ _CHUNK = 1024 * 1024
 def is_noise(name: str) -> bool:
     """Whether a file is what operating systems and ultralytics leave behind, not a part of the dataset."""
     base = posixpath.basename(name)
-    return (base.startswith(".") or base in ("Thumbs.db", "desktop.ini") or base.endswith(".cache")
-            or name.startswith("__MACOSX/") or "/__MACOSX/" in name)
+    return (
+        base.startswith(".")
+        or base in ("Thumbs.db", "desktop.ini")
+        or base.endswith(".cache")
+        or name.startswith("__MACOSX/")
+        or "/__MACOSX/" in name
+    )
 
 
 def extract(archive: Path, target: Path, *, max_bytes: int | None = None) -> int:
@@ -44,8 +49,9 @@ def extract(archive: Path, target: Path, *, max_bytes: int | None = None) -> int
                 with opened.open(info) as source, place.open("xb") as file:
                     shutil.copyfileobj(source, file, _CHUNK)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
-        raise BadDataset(f"{archive.name} is not a readable zip ({error}); pack it again and upload it "
-                         "anew.") from error
+        raise BadDataset(
+            f"{archive.name} is not a readable zip ({error}); pack it again and upload it anew."
+        ) from error
     return len(members)
 
 
@@ -62,8 +68,9 @@ def _checked(shown: str, opened: zipfile.ZipFile, room: int) -> dict[str, zipfil
         parts = name.split("/")
         kind = stat.S_IFMT(info.external_attr >> 16)
         if name.startswith("/") or ".." in parts or name[1:2] == ":" or not name.isprintable():
-            raise BadDataset(f"{shown} holds {name!r:.200}, a path that leaves its folder; pack it again with relative "
-                             "paths.")
+            raise BadDataset(
+                f"{shown} holds {name!r:.200}, a path that leaves its folder; pack it again with relative paths."
+            )
         if kind not in (0, stat.S_IFREG):
             raise BadDataset(f"{shown} holds {name!r:.200}, which is a link or a device; pack real files.")
         if info.flag_bits & 0x1:
@@ -73,8 +80,10 @@ def _checked(shown: str, opened: zipfile.ZipFile, room: int) -> dict[str, zipfil
             raise BadDataset(f"{shown} holds {name!r:.200} twice; pack it again.")
         total += info.file_size
         if info.file_size > _MAX_MEMBER or total > room:
-            raise BadDataset(f"{shown} unpacks to more than the job has room for ({room / 1e9:.1f} GB); drop a smaller "
-                             "dataset, or one without files that do not belong to it.")
+            raise BadDataset(
+                f"{shown} unpacks to more than the job has room for ({room / 1e9:.1f} GB); drop a smaller "
+                "dataset, or one without files that do not belong to it."
+            )
         members[name] = info
     for name in members:
         above = next((str(folder) for folder in PurePosixPath(name).parents if str(folder) in members), None)

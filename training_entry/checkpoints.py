@@ -22,8 +22,17 @@ from training_entry import durable
 
 _SLOTS = ("a.zip", "b.zip")
 _MANIFEST = "manifest.json"
-_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error,
-            NotImplementedError)
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,12 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         slot = _SLOTS[1] if self._newest == _SLOTS[0] else _SLOTS[0]
         draft = self.root / f".{slot}.tmp"
-        content = {"run_id": self.run_id, "epoch": epoch, "finished": finished,
-                   "files": {name: durable.digest(source) for name, source in files.items()}}
+        content = {
+            "run_id": self.run_id,
+            "epoch": epoch,
+            "finished": finished,
+            "files": {name: durable.digest(source) for name, source in files.items()},
+        }
         with draft.open("wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
                 for name, source in files.items():

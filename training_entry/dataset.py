@@ -20,7 +20,8 @@ from training_entry.failure import BadDataset
 from training_entry.job import Job, Paths
 
 IMAGE_SUFFIXES = frozenset(
-    [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"])
+    [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
+)
 _SPLITS = ("train", "val")
 _EXAMPLES = 3
 
@@ -64,15 +65,19 @@ def _exact(channel: Path, file: str) -> Path:
     packed = channel / file
     if not file or "/" in file or not packed.is_file():
         there = sorted(item.name for item in channel.glob("*"))[:_EXAMPLES] if channel.is_dir() else []
-        raise BadDataset(f"The zip {file!r} did not reach the job (there is {', '.join(there) or 'nothing'}); it was "
-                         "deleted or replaced after it was checked. Drop it again.")
+        raise BadDataset(
+            f"The zip {file!r} did not reach the job (there is {', '.join(there) or 'nothing'}); it was "
+            "deleted or replaced after it was checked. Drop it again."
+        )
     return packed
 
 
 def _compare(split: str, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
-        raise BadDataset(f"The {split} split has {found} images, but {expected} were there when the dataset was "
-                         "checked: it was changed since. Drop it again, and do not change it while it trains.")
+        raise BadDataset(
+            f"The {split} split has {found} images, but {expected} were there when the dataset was "
+            "checked: it was changed since. Drop it again, and do not change it while it trains."
+        )
     if not found:
         raise BadDataset(f"The {split} split has no images; correct data.yaml and drop the dataset again.")
 
@@ -101,8 +106,11 @@ def _walk(folder: Path, start: Path) -> list[str]:
     found = []
     for base, _, names in os.walk(start):
         inner = Path(base).relative_to(folder).as_posix()
-        found += [posixpath.normpath(f"{inner}/{name}") for name in names
-                  if posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES]
+        found += [
+            posixpath.normpath(f"{inner}/{name}")
+            for name in names
+            if posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
+        ]
     return sorted(name for name in found if not archive.is_noise(name))
 
 

@@ -48,6 +48,8 @@ def choose(root: Path, batch: int) -> str:
     if count:
         return ",".join(str(index) for index in range(max(1, min(count, batch))))
     if pays_for_gpu(root, instance):
-        raise GpuMissing(f"{instance} has a GPU, but {problem}; nothing was trained at its price. Use a GPU training "
-                         "image that supports this type, or another instance type.")
+        raise GpuMissing(
+            f"{instance} has a GPU, but {problem}; nothing was trained at its price. Use a GPU training "
+            "image that supports this type, or another instance type."
+        )
     return "cpu"

@@ -26,8 +26,15 @@ class Epochs:
 
     def attach(self, model: Any) -> None:
         """Register the callbacks with a YOLO model."""
-        for event in ("on_pretrain_routine_start", "on_pretrain_routine_end", "on_train_epoch_start",
-                      "on_train_batch_end", "on_val_batch_end", "on_model_save", "on_train_end"):
+        for event in (
+            "on_pretrain_routine_start",
+            "on_pretrain_routine_end",
+            "on_train_epoch_start",
+            "on_train_batch_end",
+            "on_val_batch_end",
+            "on_model_save",
+            "on_train_end",
+        ):
             model.add_callback(event, getattr(self, event))
 
     def on_pretrain_routine_start(self, _trainer: Any) -> None:
@@ -61,9 +68,17 @@ class Epochs:
         epoch = trainer.epoch + 1
         if trainer.best_fitness == trainer.fitness or not self.paths.best.is_file():
             self._take_best(trainer, epoch)
-        self.store.save(epoch, finished=bool(trainer.stop), files={
-            "last.pt": trainer.last, "best.pt": self.paths.best, "best.json": self.paths.best_metrics,
-            "results.csv": trainer.csv, "args.yaml": trainer.save_dir / "args.yaml"})
+        self.store.save(
+            epoch,
+            finished=bool(trainer.stop),
+            files={
+                "last.pt": trainer.last,
+                "best.pt": self.paths.best,
+                "best.json": self.paths.best_metrics,
+                "results.csv": trainer.csv,
+                "args.yaml": trainer.save_dir / "args.yaml",
+            },
+        )
         publish.best_so_far(self.paths, self.progress.after(epoch, finished=bool(trainer.stop)))
         self.store.show({name: self.paths.model / name for name in ("best.pt", "metrics.json", "results.csv")})
         print(metrics.metric_line(metrics.epoch_values(trainer, time.monotonic() - self.started)), flush=True)

@@ -63,18 +63,25 @@ def explain(error: Exception, arguments: Mapping[str, Any]) -> TrainingError:
     if isinstance(error, TrainingError):
         return error
     if _GPU_MEMORY.search(text):
-        return OutOfMemory(f"The GPU ran out of memory with {size}; set a smaller batch or imgsz in training.yaml, "
-                           "or an instance type with more GPU memory.")
+        return OutOfMemory(
+            f"The GPU ran out of memory with {size}; set a smaller batch or imgsz in training.yaml, "
+            "or an instance type with more GPU memory."
+        )
     if isinstance(error, MemoryError) or _HOST_MEMORY.search(text):
-        return OutOfMemory(f"The instance ran out of memory with {size}; set a smaller batch, fewer workers or `cache: "
-                           "false` under train in training.yaml, or a larger instance type.")
+        return OutOfMemory(
+            f"The instance ran out of memory with {size}; set a smaller batch, fewer workers or `cache: "
+            "false` under train in training.yaml, or a larger instance type."
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return TrainingError("The job's volume is full; drop a smaller dataset, or set `cache: false` under train in "
-                             "training.yaml.")
+        return TrainingError(
+            "The job's volume is full; drop a smaller dataset, or set `cache: false` under train in training.yaml."
+        )
     data = _data_fault(str(error))
     if data:
-        return BadDataset(f"The dataset cannot be trained on: {data}. Look at it with `traindrop check`, correct it "
-                          "and drop it again.")
+        return BadDataset(
+            f"The dataset cannot be trained on: {data}. Look at it with `traindrop check`, correct it "
+            "and drop it again."
+        )
     return TrainingError(f"The training failed with {type(error).__name__}: {text[:700]}; the job's log has the rest.")
 
 

@@ -103,12 +103,19 @@ def read_job(config: Path) -> Job:
         if task not in ("segment", "detect") or form not in ("archive", "folder"):
             raise ValueError(f"task {task!r} or form {form!r} is unknown")
         return Job(
-            run_id=str(document["run_id"]), task=task, model=str(document["model"]),
-            arguments={"epochs": 50, **document["arguments"]}, form=form, file=str(data.get("file") or ""),
+            run_id=str(document["run_id"]),
+            task=task,
+            model=str(document["model"]),
+            arguments={"epochs": 50, **document["arguments"]},
+            form=form,
+            file=str(data.get("file") or ""),
             data_root=str(data.get("root") or ""),
             names={int(key): str(name) for key, name in sorted(data["names"].items(), key=lambda item: int(item[0]))},
             splits={split: [str(entry) for entry in entries] for split, entries in data["splits"].items()},
-            expected={split: int(counts["images"]) for split, counts in document.get("expected", {}).items()})
+            expected={split: int(counts["images"]) for split, counts in document.get("expected", {}).items()},
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadJob(f"{place} does not describe a training ({type(error).__name__}: {error}); this is a fault of "
-                     "Traindrop, not of the dataset.") from error
+        raise BadJob(
+            f"{place} does not describe a training ({type(error).__name__}: {error}); this is a fault of "
+            "Traindrop, not of the dataset."
+        ) from error

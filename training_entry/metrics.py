@@ -38,19 +38,23 @@ def evaluation(found: Any, images: int) -> dict[str, Any]:
 
     Masks' figures are absent for a model that makes none.
     """
-    overall = {plain_name(key): _rounded(value) for key, value in found.results_dict.items()
-               if key.startswith("metrics/")}
+    overall = {
+        plain_name(key): _rounded(value) for key, value in found.results_dict.items() if key.startswith("metrics/")
+    }
     instances = [int(count) for count in found.nt_per_class]
     classes: dict[str, dict[str, float]] = {
         str(name): {"instances": instances[index] if index < len(instances) else 0}
-        for index, name in found.names.items()}
+        for index, name in found.names.items()
+    }
     kinds = ("box", "mask") if "map50_mask" in overall else ("box",)
     for row, index in enumerate(found.ap_class_index):
         figures = found.class_result(row)
         for position, kind in enumerate(kinds):
-            _, _, map50, map50_95 = figures[4 * position:4 * position + 4]
-            classes[str(found.names[int(index)])] |= {f"map50_{kind}": _rounded(map50),
-                                                      f"map50_95_{kind}": _rounded(map50_95)}
+            _, _, map50, map50_95 = figures[4 * position : 4 * position + 4]
+            classes[str(found.names[int(index)])] |= {
+                f"map50_{kind}": _rounded(map50),
+                f"map50_95_{kind}": _rounded(map50_95),
+            }
     return {**overall, "classes": classes, "validation_images": images, "validation_instances": sum(instances)}
 
 

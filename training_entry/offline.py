@@ -7,8 +7,14 @@ import os
 import shutil
 from pathlib import Path
 
-_ENVIRONMENT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "true",
-                "MPLBACKEND": "Agg", "NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
+_ENVIRONMENT = {
+    "YOLO_OFFLINE": "true",
+    "YOLO_AUTOINSTALL": "false",
+    "ULTRALYTICS_SAFE_LOAD": "true",
+    "MPLBACKEND": "Agg",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "WANDB_MODE": "disabled",
+}
 _INTEGRATIONS = ("sync", "clearml", "comet", "dvc", "mlflow", "neptune", "raytune", "tensorboard", "wandb")
 
 
@@ -23,9 +29,10 @@ def prepare(work: Path) -> None:
     from ultralytics import settings
     from ultralytics.utils import USER_CONFIG_DIR
 
-    settings.update({name: False for name in _INTEGRATIONS if name in settings}
-                    | {"weights_dir": str(work / "weights"), "runs_dir": str(work / "runs"),
-                       "datasets_dir": str(work / "datasets")})
+    settings.update(
+        {name: False for name in _INTEGRATIONS if name in settings}
+        | {"weights_dir": str(work / "weights"), "runs_dir": str(work / "runs"), "datasets_dir": str(work / "datasets")}
+    )
     matplotlib = importlib.util.find_spec("matplotlib")
     if matplotlib is None or matplotlib.origin is None:
         return

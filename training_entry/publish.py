@@ -35,10 +35,17 @@ class Progress:
     def document(self, evaluation: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics.json of this moment."""
         return {
-            "task": self.task, "names": list(self.names.values()), "epochs_trained": self.epochs_trained,
-            "epochs_requested": self.epochs_requested, **evaluation, "host_starts": self.history.host_starts,
-            "resumed_from_epochs": list(self.history.resumed_from_epochs), "stopped_early": self.stopped_early,
-            "ultralytics": metadata.version("ultralytics"), "torch": metadata.version("torch")}
+            "task": self.task,
+            "names": list(self.names.values()),
+            "epochs_trained": self.epochs_trained,
+            "epochs_requested": self.epochs_requested,
+            **evaluation,
+            "host_starts": self.history.host_starts,
+            "resumed_from_epochs": list(self.history.resumed_from_epochs),
+            "stopped_early": self.stopped_early,
+            "ultralytics": metadata.version("ultralytics"),
+            "torch": metadata.version("torch"),
+        }
 
 
 def best_so_far(paths: Paths, progress: Progress) -> None:
@@ -64,8 +71,10 @@ def package(job: Job, paths: Paths, dataset: Dataset, progress: Progress, device
     for plot in sorted([*paths.run.glob("*.png"), *paths.run.glob("*.jpg")]):
         durable.copy(plot, paths.model / plot.name)
     missing = {}
-    for name, make in (("samples", partial(samples.draw, paths.best, dataset, job, paths.model / "samples", device)),
-                       ("best.onnx", partial(export_onnx, paths, int(job.arguments.get("imgsz", 640))))):
+    for name, make in (
+        ("samples", partial(samples.draw, paths.best, dataset, job, paths.model / "samples", device)),
+        ("best.onnx", partial(export_onnx, paths, int(job.arguments.get("imgsz", 640)))),
+    ):
         try:
             make()
         except Exception as error:  # noqa: BLE001  (ultralytics' exporters raise whatever they like)
@@ -80,11 +89,19 @@ def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
     from ultralytics import YOLO
 
     found = YOLO(str(paths.best)).val(
-        data=str(dataset.description), imgsz=job.arguments.get("imgsz", 640), batch=job.arguments.get("batch", 16),
-        device=device.split(",")[0], workers=0, plots=bool(job.arguments.get("plots", True)), verbose=False,
-        save_dir=str(paths.run))
-    durable.write_json(paths.best_metrics, {"best_epoch": read(paths.best_metrics)["best_epoch"],
-                                            **metrics.evaluation(found, len(dataset.images["val"]))})
+        data=str(dataset.description),
+        imgsz=job.arguments.get("imgsz", 640),
+        batch=job.arguments.get("batch", 16),
+        device=device.split(",")[0],
+        workers=0,
+        plots=bool(job.arguments.get("plots", True)),
+        verbose=False,
+        save_dir=str(paths.run),
+    )
+    durable.write_json(
+        paths.best_metrics,
+        {"best_epoch": read(paths.best_metrics)["best_epoch"], **metrics.evaluation(found, len(dataset.images["val"]))},
+    )
 
 
 def export_onnx(paths: Paths, imgsz: int) -> None:
@@ -94,6 +111,7 @@ def export_onnx(paths: Paths, imgsz: int) -> None:
     durable.copy(paths.best, folder / "best.pt")
     from ultralytics import YOLO
 
-    exported = YOLO(str(folder / "best.pt")).export(format="onnx", imgsz=imgsz, device="cpu", simplify=True,
-                                                    verbose=False)
+    exported = YOLO(str(folder / "best.pt")).export(
+        format="onnx", imgsz=imgsz, device="cpu", simplify=True, verbose=False
+    )
     durable.copy(Path(exported), paths.model / "best.onnx")

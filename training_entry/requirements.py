@@ -11,9 +11,23 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-IMAGE_HAS = frozenset({
-    "torch", "torchvision", "numpy", "pillow", "filelock", "fsspec", "jinja2", "markupsafe", "mpmath", "networkx",
-    "setuptools", "sympy", "typing-extensions"})
+IMAGE_HAS = frozenset(
+    {
+        "torch",
+        "torchvision",
+        "numpy",
+        "pillow",
+        "filelock",
+        "fsspec",
+        "jinja2",
+        "markupsafe",
+        "mpmath",
+        "networkx",
+        "setuptools",
+        "sympy",
+        "typing-extensions",
+    }
+)
 """torch, torchvision and what they need: they come with the image and are never touched."""
 
 UNUSED = frozenset({"ultralytics-platform", "httpx", "httpcore", "h11", "anyio", "tzdata"})
@@ -40,8 +54,7 @@ def missing(requirements: str) -> list[str]:
 
 def selection(lock: str) -> str:
     """The pins of a lock file, with their hashes, that the training image lacks."""
-    return "".join(block for block in _BLOCK.findall(lock)
-                   if block.split("==")[0].lower() not in IMAGE_HAS | UNUSED)
+    return "".join(block for block in _BLOCK.findall(lock) if block.split("==")[0].lower() not in IMAGE_HAS | UNUSED)
 
 
 def _applies(marker: str) -> bool:

@@ -33,14 +33,20 @@ def draw(model: Path, dataset: Dataset, job: Job, folder: Path, device: str) -> 
     predictor = YOLO(str(model))
     shutil.rmtree(folder, ignore_errors=True)
     images = dataset.images["val"]
-    chosen = images[::max(1, len(images) // COUNT)][:COUNT]
+    chosen = images[:: max(1, len(images) // COUNT)][:COUNT]
     for number, path in enumerate(chosen, 1):
         image = _read(path)
         if image is None:
             continue
         height, width = image.shape[:2]
-        result = predictor.predict(image, imgsz=job.arguments.get("imgsz", 640), device=device.split(",")[0],
-                                   conf=0.25, retina_masks=True, verbose=False)[0]
+        result = predictor.predict(
+            image,
+            imgsz=job.arguments.get("imgsz", 640),
+            device=device.split(",")[0],
+            conf=0.25,
+            retina_masks=True,
+            verbose=False,
+        )[0]
         truth = outlines(label_of(path), width, height)
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem)[:60]
         durable.write(folder / f"{number}-{stem}.jpg", compose(image, truth, _predicted(result)))
@@ -73,8 +79,10 @@ def compose(image: Image, truth: list[Outline], found: list[Outline]) -> bytes:
     scale = min(1.0, _PANEL / max(image.shape[:2]))
     if max(image.shape[:2]) < _PANEL // 2:
         scale = _PANEL / 2 / max(image.shape[:2])
-    panels = [_panel(image, truth, scale, _TRUTH, f"truth: {len(truth)}"),
-              _panel(image, found, scale, _FOUND, f"predicted: {len(found)}")]
+    panels = [
+        _panel(image, truth, scale, _TRUTH, f"truth: {len(truth)}"),
+        _panel(image, found, scale, _FOUND, f"predicted: {len(found)}"),
+    ]
     beside = image.shape[1] <= 1.5 * image.shape[0]
     gap_shape = (panels[0].shape[0], _GAP, 3) if beside else (_GAP, panels[0].shape[1], 3)
     gap = np.full(gap_shape, 255, np.uint8)

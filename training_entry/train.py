@@ -61,9 +61,14 @@ class Training:
         offline.prepare(paths.work)
         os.chdir(paths.work)
         device = devices.choose(paths.root, int(job.arguments.get("batch", 16)))
-        print(f"Run {job.run_id} on {devices.instance_type(paths.root) or 'this machine'}, device {device}: Python "
-              f"{platform.python_version()}, " + ", ".join(f"{name} {metadata.version(name)}" for name in (
-                  "torch", "ultralytics", "numpy", "onnx", "onnxruntime")), flush=True)
+        print(
+            f"Run {job.run_id} on {devices.instance_type(paths.root) or 'this machine'}, device {device}: Python "
+            f"{platform.python_version()}, "
+            + ", ".join(
+                f"{name} {metadata.version(name)}" for name in ("torch", "ultralytics", "numpy", "onnx", "onnxruntime")
+            ),
+            flush=True,
+        )
         data = dataset.prepare(job, paths)
         shutil.rmtree(paths.run, ignore_errors=True)
         paths.best.unlink(missing_ok=True)
@@ -72,8 +77,9 @@ class Training:
         for reason in store.rejected:
             print(f"CHECKPOINT REJECTED {reason}", flush=True)
         history = store.register_start(generation.epoch if generation and not generation.finished else None)
-        return cls(job, paths, device, data, store, generation,
-                   publish.Progress(job.task, job.names, job.epochs, history))
+        return cls(
+            job, paths, device, data, store, generation, publish.Progress(job.task, job.names, job.epochs, history)
+        )
 
     def run(self) -> None:
         """Train what is left to train, then deliver; after SIGTERM deliver the best so far and raise Stopped."""
@@ -106,16 +112,26 @@ class Training:
             model = weights.load(self.job, self.paths)
             arguments = self.job.arguments
         Epochs(self.paths, self.store, self.progress).attach(model)
-        model.train(**arguments, data=str(self.data.description), device=self.device, save_dir=str(self.paths.run),
-                    exist_ok=True)
+        model.train(
+            **arguments,
+            data=str(self.data.description),
+            device=self.device,
+            save_dir=str(self.paths.run),
+            exist_ok=True,
+        )
 
     def _take_over(self, generation: Generation) -> None:
         """Put a checkpoint's files where ultralytics and the delivery look for them."""
         restored, run = self.paths.work / "restored", self.paths.run
         generation.unpack(restored)
-        for name, place in (("last.pt", run / "weights/last.pt"), ("best.pt", run / "weights/best.pt"),
-                            ("best.pt", self.paths.best), ("best.json", self.paths.best_metrics),
-                            ("results.csv", run / "results.csv"), ("args.yaml", run / "args.yaml")):
+        for name, place in (
+            ("last.pt", run / "weights/last.pt"),
+            ("best.pt", run / "weights/best.pt"),
+            ("best.pt", self.paths.best),
+            ("best.json", self.paths.best_metrics),
+            ("results.csv", run / "results.csv"),
+            ("args.yaml", run / "args.yaml"),
+        ):
             durable.copy(restored / name, place)
 
     def _evaluate_once(self) -> None:

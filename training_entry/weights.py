@@ -31,12 +31,16 @@ def load(job: Job, paths: Paths) -> Any:
     try:
         model = YOLO(str(source))
     except Exception as error:
-        raise BadWeights(f"{job.model} cannot be loaded as a YOLO model ({' '.join(str(error).split())[:400]}); choose "
-                         "a known model in training.yaml, or the best.pt of a run.") from error
+        raise BadWeights(
+            f"{job.model} cannot be loaded as a YOLO model ({' '.join(str(error).split())[:400]}); choose "
+            "a known model in training.yaml, or the best.pt of a run."
+        ) from error
     if model.task != job.task:
         right = {"segment": "one whose name ends in -seg", "detect": "one without -seg"}[job.task]
-        raise BadWeights(f"{job.model} is a {model.task} model, but the dataset's labels are for the task {job.task}; "
-                         f"choose {right} in training.yaml.")
+        raise BadWeights(
+            f"{job.model} is a {model.task} model, but the dataset's labels are for the task {job.task}; "
+            f"choose {right} in training.yaml."
+        )
     if source.suffix == ".pt":
         _announce_transfer(job.model)
     if source.parent == _downloads(paths):
@@ -55,8 +59,10 @@ def resolve(job: Job, paths: Paths) -> Path:
         there = ", ".join(sorted(item.name for item in paths.weights.iterdir())) or "nothing"
         raise BadWeights(f"The weights {job.model} did not reach the job (there is {there}); were they deleted?")
     if job.model != name or not name.endswith(".pt"):
-        raise BadWeights(f"The weights {job.model} did not reach the job, and only ultralytics' own models can be "
-                         "downloaded; choose a known model in training.yaml.")
+        raise BadWeights(
+            f"The weights {job.model} did not reach the job, and only ultralytics' own models can be "
+            "downloaded; choose a known model in training.yaml."
+        )
     return _download(name, _downloads(paths) / name)
 
 
@@ -77,8 +83,10 @@ def _download(name: str, target: Path) -> Path:
         attempt_download_asset(str(target))
     except Exception as error:
         target.unlink(missing_ok=True)
-        raise BadWeights(f"{name} could not be downloaded from GitHub ({' '.join(str(error).split())[:300]}); in a "
-                         f"closed network, put it into the ArtifactBucket as weights/{name} once.") from error
+        raise BadWeights(
+            f"{name} could not be downloaded from GitHub ({' '.join(str(error).split())[:300]}); in a "
+            f"closed network, put it into the ArtifactBucket as weights/{name} once."
+        ) from error
     finally:
         if offline is not None:
             os.environ["YOLO_OFFLINE"] = offline

@@ -42,15 +42,32 @@ def requests() -> dict[str, dict[str, Any]]:
     sys.path.insert(0, str(ROOT))
     from traindrop.jobs import Places, Rung, training_job_request
 
-    places = Places("datasets", "artifacts", "arn:aws:iam::123456789012:role/training",
-                    "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10.0-gpu-py313")
-    run = {"run_id": "rooms-20261112T000000-1a2b3c4d", "dataset": "rooms", "slug": "rooms",
-           "prefix": "datasets/rooms.zip", "dataset_bytes": 5_000_000_000, "settings": {}}
+    places = Places(
+        "datasets",
+        "artifacts",
+        "arn:aws:iam::123456789012:role/training",
+        "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10.0-gpu-py313",
+    )
+    run = {
+        "run_id": "rooms-20261112T000000-1a2b3c4d",
+        "dataset": "rooms",
+        "slug": "rooms",
+        "prefix": "datasets/rooms.zip",
+        "dataset_bytes": 5_000_000_000,
+        "settings": {},
+    }
     return {
         market: training_job_request(
-            name=f"{run['run_id']}-1", run=run, rung=Rung("ml.g4dn.xlarge", market == "spot"), places=places,
-            code_prefix="code/0123456789abcdef/", weights_uri=weights, stack_max_cost_usd=10)
-        for market, weights in (("spot", "s3://artifacts/weights/yolov8n-seg.pt"), ("on demand", None))}
+            name=f"{run['run_id']}-1",
+            run=run,
+            rung=Rung("ml.g4dn.xlarge", market == "spot"),
+            places=places,
+            code_prefix="code/0123456789abcdef/",
+            weights_uri=weights,
+            stack_max_cost_usd=10,
+        )
+        for market, weights in (("spot", "s3://artifacts/weights/yolov8n-seg.pt"), ("on demand", None))
+    }
 
 
 def snake(value: Any, *, keep: bool = False) -> Any:
@@ -59,8 +76,12 @@ def snake(value: Any, *, keep: bool = False) -> Any:
         return [snake(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {name if keep else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower():
-            snake(item, keep=name in FREE_KEYS) for name, item in value.items()}
+    return {
+        name if keep else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower(): snake(
+            item, keep=name in FREE_KEYS
+        )
+        for name, item in value.items()
+    }
 
 
 def main() -> int:

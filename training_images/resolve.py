@@ -34,15 +34,22 @@ def resolve() -> dict[str, str]:
     regions = known["training"]["versions"][VERSION]["registries"]
     return {
         region: image_uris.retrieve(
-            framework=FRAMEWORK, region=region, version=VERSION, py_version=PYTHON, instance_type=INSTANCE_TYPE,
-            image_scope="training")
-        for region in sorted(regions) if not region.startswith(ISOLATED)}
+            framework=FRAMEWORK,
+            region=region,
+            version=VERSION,
+            py_version=PYTHON,
+            instance_type=INSTANCE_TYPE,
+            image_scope="training",
+        )
+        for region in sorted(regions)
+        if not region.startswith(ISOLATED)
+    }
 
 
 def render(images: dict[str, str]) -> str:
     """The lines between the markers, with the markers."""
     lines = [BEGIN, "  TrainingImages:"]
-    lines += [f"    {region}: {{Uri: \"{uri}\"}}" for region, uri in images.items()]
+    lines += [f'    {region}: {{Uri: "{uri}"}}' for region, uri in images.items()]
     return "\n".join([*lines, END])
 
 
@@ -59,8 +66,10 @@ def main(arguments: list[str]) -> int:
     wanted = replaced(template, render(images))
     if arguments == ["--check"]:
         if wanted != template:
-            print("template.yaml's TrainingImages are not what the SageMaker SDK answers; run `make images`",
-                  file=sys.stderr)
+            print(
+                "template.yaml's TrainingImages are not what the SageMaker SDK answers; run `make images`",
+                file=sys.stderr,
+            )
             return 1
         print(f"template.yaml's TrainingImages agree with the SageMaker SDK for {len(images)} regions")
         return 0

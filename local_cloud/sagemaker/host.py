@@ -89,8 +89,9 @@ class Host:
         for name, content in files.items():
             (self.opt_ml / "input" / "config" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
-    def start(self, credentials: dict[str, str], region: str, *, hold_after_epoch: int | None,
-              stub_failure: str = "") -> Container:
+    def start(
+        self, credentials: dict[str, str], region: str, *, hold_after_epoch: int | None, stub_failure: str = ""
+    ) -> Container:
         """Run the entry. With the stub trainer, `hold_after_epoch` makes it wait there to be interrupted."""
         environment = self._environment(credentials, region)
         if self._settings.trainer == "stub":

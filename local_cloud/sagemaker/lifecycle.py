@@ -183,8 +183,12 @@ class TrainingRun:
         if self._must_stop():
             raise Cancelled
         interrupt_after = self._faults.interruption_for(number) if self._job.spot else None
-        container = host.start(self._role.credentials(), self._role.region, hold_after_epoch=interrupt_after,
-                               stub_failure=self._faults.stub_failure())
+        container = host.start(
+            self._role.credentials(),
+            self._role.region,
+            hold_after_epoch=interrupt_after,
+            stub_failure=self._faults.stub_failure(),
+        )
         try:
             self._job.advance("Training")
             progress = _Progress(time.time(), interrupt_after)

@@ -31,6 +31,19 @@ __all__ = ["install", "state_machine_of"]
 
 def install() -> None:
     """Replace MiniStack's executions; HookMissing if MiniStack or moto is not what this was written for."""
-    for module in (programs, jsonata, expressions, interruption, history, interpreter, errors, members, clients,
-                   callbacks, executions, definitions, api):
+    for module in (
+        programs,
+        jsonata,
+        expressions,
+        interruption,
+        history,
+        interpreter,
+        errors,
+        members,
+        clients,
+        callbacks,
+        executions,
+        definitions,
+        api,
+    ):
         module.install()

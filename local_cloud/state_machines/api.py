@@ -28,9 +28,20 @@ NAME_REUSE = datetime.timedelta(days=90)
 
 def install() -> None:
     """Replace MiniStack's operations and add RedriveExecution."""
-    hooks.require(stepfunctions, "_executions", "_state_machines", "_state_machine_versions", "_state_machine_aliases",
-                  "_resolve_state_machine_arn", "_execution_version_arn", "_encode_execution_token",
-                  "_decode_execution_token", "_execution_sort_key", "_finalize_response", "_default_encryption")
+    hooks.require(
+        stepfunctions,
+        "_executions",
+        "_state_machines",
+        "_state_machine_versions",
+        "_state_machine_aliases",
+        "_resolve_state_machine_arn",
+        "_execution_version_arn",
+        "_encode_execution_token",
+        "_decode_execution_token",
+        "_execution_sort_key",
+        "_finalize_response",
+        "_default_encryption",
+    )
     hooks.replace(stepfunctions, "handle_request", "method path headers body query_params", _with_redrive)
     hooks.replace(stepfunctions, "_start_execution", "data", lambda _: _start)
     hooks.replace(stepfunctions, "_stop_execution", "data", lambda _: _stop)
@@ -73,10 +84,21 @@ def _start(data: dict[str, Any]) -> Any:
             return json_response({"executionArn": execution_arn, "startDate": earlier["startDate"]})
         return error_response_json("ExecutionAlreadyExists", f"Execution Already Exists: '{execution_arn}'", 400)
     record = {
-        "executionArn": execution_arn, "stateMachineArn": arn, "name": name, "status": "RUNNING",
-        "startDate": now(), "stopDate": None, "input": text, "inputDetails": {"included": True},
-        "output": None, "outputDetails": {"included": True}, "error": None, "cause": None, "events": [],
-        "redriveCount": 0, "redriveDate": None,
+        "executionArn": execution_arn,
+        "stateMachineArn": arn,
+        "name": name,
+        "status": "RUNNING",
+        "startDate": now(),
+        "stopDate": None,
+        "input": text,
+        "inputDetails": {"included": True},
+        "output": None,
+        "outputDetails": {"included": True},
+        "error": None,
+        "cause": None,
+        "events": [],
+        "redriveCount": 0,
+        "redriveDate": None,
         "machine": snapshot({**machine, **(stepfunctions._state_machine_versions.get(version) or {})}),
         "stateMachineVersionArn": version,
         "stateMachineAliasArn": asked if asked in stepfunctions._state_machine_aliases else None,
@@ -118,8 +140,16 @@ def _redrive(data: dict[str, Any]) -> Any:
     status, reason = redrive_status(record)
     if status != "REDRIVABLE":
         return error_response_json("ExecutionNotRedrivable", reason, 400)
-    record.update(status="RUNNING", redriveCount=record["redriveCount"] + 1, redriveDate=now(), redriveToken=token,
-                  stopDate=None, error=None, cause=None, output=None)
+    record.update(
+        status="RUNNING",
+        redriveCount=record["redriveCount"] + 1,
+        redriveDate=now(),
+        redriveToken=token,
+        stopDate=None,
+        error=None,
+        cause=None,
+        output=None,
+    )
     Execution(record, redriven=True).start()
     return json_response({"redriveDate": record["redriveDate"]})
 
@@ -133,12 +163,19 @@ def _describe(original: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, 
         if "output" not in answer:
             answer.pop("outputDetails", None)
         status, reason = redrive_status(record)
-        return json_response({
-            **answer, "redriveCount": record["redriveCount"], "redriveStatus": status,
-            **_given(redriveDate=record["redriveDate"], redriveStatusReason=reason,
-                     stateMachineVersionArn=record.get("stateMachineVersionArn"),
-                     stateMachineAliasArn=record.get("stateMachineAliasArn")),
-        })
+        return json_response(
+            {
+                **answer,
+                "redriveCount": record["redriveCount"],
+                "redriveStatus": status,
+                **_given(
+                    redriveDate=record["redriveDate"],
+                    redriveStatusReason=reason,
+                    stateMachineVersionArn=record.get("stateMachineVersionArn"),
+                    stateMachineAliasArn=record.get("stateMachineAliasArn"),
+                ),
+            }
+        )
 
     return describe
 
@@ -155,16 +192,29 @@ def _list(data: dict[str, Any]) -> Any:
     size = data.get("maxResults") or 100
     if not 0 < size <= 1000:
         return error_response_json("ValidationException", "maxResults must be between 0 and 1000", 400)
-    found = [record for record in list(stepfunctions._executions.values())
-             if arn in (None, record["stateMachineArn"])
-             and data.get("statusFilter") in (None, record["status"])
-             and data.get("redriveFilter") in (None, "REDRIVEN" if record["redriveCount"] else "NOT_REDRIVEN")]
+    found = [
+        record
+        for record in list(stepfunctions._executions.values())
+        if arn in (None, record["stateMachineArn"])
+        and data.get("statusFilter") in (None, record["status"])
+        and data.get("redriveFilter") in (None, "REDRIVEN" if record["redriveCount"] else "NOT_REDRIVEN")
+    ]
     found.sort(key=stepfunctions._execution_sort_key, reverse=True)
     if cursor is not None:
         found = [record for record in found if stepfunctions._execution_sort_key(record) < cursor]
     page = found[:size]
-    names = ("executionArn", "stateMachineArn", "name", "status", "startDate", "stopDate", "redriveCount",
-             "redriveDate", "stateMachineVersionArn", "stateMachineAliasArn")
+    names = (
+        "executionArn",
+        "stateMachineArn",
+        "name",
+        "status",
+        "startDate",
+        "stopDate",
+        "redriveCount",
+        "redriveDate",
+        "stateMachineVersionArn",
+        "stateMachineAliasArn",
+    )
     items = [_given(**{name: record.get(name) for name in names}) for record in page]
     token = {"nextToken": stepfunctions._encode_execution_token(page[-1])} if len(found) > size else {}
     return json_response({"executions": items, **token})
@@ -186,8 +236,9 @@ def _describe_machine(data: dict[str, Any]) -> Any:
     machine = copy.deepcopy(record["machine"])
     encryption = machine.pop("encryptionConfiguration") or stepfunctions._default_encryption()
     machine.pop("type")
-    return json_response({**_given(**machine), "stateMachineArn": record["stateMachineArn"],
-                          "encryptionConfiguration": encryption})
+    return json_response(
+        {**_given(**machine), "stateMachineArn": record["stateMachineArn"], "encryptionConfiguration": encryption}
+    )
 
 
 def _given(**members: Any) -> dict[str, Any]:
@@ -199,8 +250,7 @@ def _no_machine(arn: str) -> Any:
 
 
 def _no_execution(data: dict[str, Any]) -> Any:
-    return error_response_json(
-        "ExecutionDoesNotExist", f"Execution Does Not Exist: '{data.get('executionArn')}'", 400)
+    return error_response_json("ExecutionDoesNotExist", f"Execution Does Not Exist: '{data.get('executionArn')}'", 400)
 
 
 def _bad_input(reason: str) -> Any:

@@ -135,5 +135,4 @@ def _not_open(token: str) -> Any:
         return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
     if stepfunctions._executions.get(content["execution"]) is None:
         return error_response_json("TaskDoesNotExist", "Task does not exist", 400)
-    return error_response_json(
-        "TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'", 400)
+    return error_response_json("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'", 400)

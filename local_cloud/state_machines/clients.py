@@ -27,8 +27,12 @@ from local_cloud import hooks, iam
 LONGEST_CALL_SECONDS = 960
 """Lambda's fifteen minutes and a little."""
 _CONFIG = Config(
-    parameter_validation=False, retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=10,
-    read_timeout=LONGEST_CALL_SECONDS, max_pool_connections=200, s3={"addressing_style": "path"},
+    parameter_validation=False,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=10,
+    read_timeout=LONGEST_CALL_SECONDS,
+    max_pool_connections=200,
+    s3={"addressing_style": "path"},
 )
 _session: Any = boto3.session.Session()
 _lock = threading.Lock()
@@ -44,8 +48,9 @@ def install() -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "boto_client_for", None) is original:
             optimised = ".state_task." in module.__name__ and module is not state_task_service_aws_sdk
-            hooks.replace(module, "boto_client_for", "region service state_credentials",
-                          functools.partial(_clients_of, optimised))
+            hooks.replace(
+                module, "boto_client_for", "region service state_credentials", functools.partial(_clients_of, optimised)
+            )
     hooks.replace(lambda_eval_utils, "select_from_typed_dict", "typed_dict obj filter", _with_metadata)
 
 
@@ -59,8 +64,11 @@ def client_for(region: str, service: str, state_credentials: Any = None, *, opti
     with _lock:
         if (region, service, role, optimised) not in _clients:
             client = _session.client(
-                service, region_name=region, endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
-                config=_CONFIG, **iam._credentials(role, "states"),
+                service,
+                region_name=region,
+                endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+                config=_CONFIG,
+                **iam._credentials(role, "states"),
             )
             if optimised:
                 client.meta.events.register("after-call", _tell_metadata)
@@ -73,14 +81,19 @@ def _tell_metadata(parsed: dict[str, Any], **_: Any) -> None:
     if "Error" in parsed:
         return
     headers = metadata.get("HTTPHeaders", {})
-    parsed["SdkHttpMetadata"] = {"AllHttpHeaders": {name: [value] for name, value in headers.items()},
-                                 "HttpHeaders": headers, "HttpStatusCode": metadata.get("HTTPStatusCode")}
+    parsed["SdkHttpMetadata"] = {
+        "AllHttpHeaders": {name: [value] for name, value in headers.items()},
+        "HttpHeaders": headers,
+        "HttpStatusCode": metadata.get("HTTPStatusCode"),
+    }
     parsed["SdkResponseMetadata"] = {"RequestId": metadata.get("RequestId")}
 
 
 def _with_metadata(original: Any) -> Any:
     def select(typed_dict: Any, obj: dict[str, Any], *arguments: Any, **named: Any) -> dict[str, Any]:
-        return {**original(typed_dict, obj, *arguments, **named),
-                **{name: obj[name] for name in _METADATA if name in obj}}
+        return {
+            **original(typed_dict, obj, *arguments, **named),
+            **{name: obj[name] for name in _METADATA if name in obj},
+        }
 
     return select

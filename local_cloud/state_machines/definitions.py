@@ -19,8 +19,16 @@ from local_cloud import hooks, iam
 from local_cloud.state_machines.programs import parse
 
 PRINCIPAL = "states.amazonaws.com"
-LOG_DELIVERY = ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
-                "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups")
+LOG_DELIVERY = (
+    "CreateLogDelivery",
+    "GetLogDelivery",
+    "UpdateLogDelivery",
+    "DeleteLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "DescribeResourcePolicies",
+    "DescribeLogGroups",
+)
 """What Step Functions needs to log executions."""
 _LEADS_ON = frozenset({"Task", "Pass", "Wait", "Parallel", "Map"})
 _HANDLES = frozenset({"Task", "Parallel", "Map"})
@@ -113,16 +121,20 @@ def _problems(machine: dict[str, Any], path: str) -> Iterator[Refused]:
     """What the transitions of a state machine, or of a branch, lack; the grammar has been checked."""
     states = machine["States"]
     if machine["StartAt"] not in states:
-        yield _invalid("MISSING_TRANSITION_TARGET", f"Missing 'StartAt' target: {machine['StartAt']}",
-                       f"{path}/StartAt")
+        yield _invalid(
+            "MISSING_TRANSITION_TARGET", f"Missing 'StartAt' target: {machine['StartAt']}", f"{path}/StartAt"
+        )
     reached = {machine["StartAt"]}
     for name, state in states.items():
         here = f"{path}/States/{name}"
         for place, target in _transitions(state):
             reached.add(target)
             if target not in states:
-                yield _invalid("MISSING_TRANSITION_TARGET",
-                               f"Missing '{place.rsplit('/', 1)[-1]}' target: {target}", f"{here}/{place}")
+                yield _invalid(
+                    "MISSING_TRANSITION_TARGET",
+                    f"Missing '{place.rsplit('/', 1)[-1]}' target: {target}",
+                    f"{here}/{place}",
+                )
         yield from _state_problems(state, here)
     for name in states.keys() - reached:
         yield _invalid("MISSING_TRANSITION_TARGET", f'State "{name}" is not reachable.', f"{path}/States/{name}")
@@ -167,12 +179,14 @@ def check_role(role: str | None, logging: dict[str, Any] | None) -> None:
         raise Refused(
             "AccessDeniedException",
             f"Neither the global service principal {PRINCIPAL}, nor the regional one is authorized to assume the "
-            "provided role.") from error
+            "provided role.",
+        ) from error
     level = (logging or {}).get("level") or (logging or {}).get("Level") or "OFF"
     if level == "OFF":
         return
     key = iam._credentials(role, "states")["aws_access_key_id"]
     for action in LOG_DELIVERY:
         if iam_evaluator.enforce(key, f"logs:{action}", "logs", get_region()) is not None:
-            raise Refused("AccessDeniedException",
-                          "The state machine IAM Role is not authorized to access the Log Destination")
+            raise Refused(
+                "AccessDeniedException", "The state machine IAM Role is not authorized to access the Log Destination"
+            )

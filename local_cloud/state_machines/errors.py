@@ -84,7 +84,8 @@ def _naming(prefix: str, family: str, service: str) -> Callable[[Any], Any]:
                 error, metadata = ex.response["Error"], ex.response["ResponseMetadata"]
                 cause = (
                     f"{error.get('Message', '')} (Service: {service}; Status Code: {metadata['HTTPStatusCode']}; "
-                    f"Error Code: {error['Code']}; Request ID: {metadata.get('RequestId', 'null')}; Proxy: null)")
+                    f"Error Code: {error['Code']}; Request ID: {metadata.get('RequestId', 'null')}; Proxy: null)"
+                )
                 return _failed(self, env, f"{prefix}.{_declared(ex) or family}", cause)
             if isinstance(ex, BotoCoreError):
                 return _failed(self, env, f"{prefix}.SdkClientException", str(ex))
@@ -106,8 +107,10 @@ def _naming_sdk(original: Any) -> Any:
             name = _declared(ex)
             if name is None and error["Code"] in ("404", "NotFound"):
                 name = _HEAD.get(self.resource.api_action)
-            cause = (f"{error.get('Message', '')} (Service: {service}, Status Code: {metadata['HTTPStatusCode']}, "
-                     f"Request ID: {metadata.get('RequestId', 'null')})")
+            cause = (
+                f"{error.get('Message', '')} (Service: {service}, Status Code: {metadata['HTTPStatusCode']}, "
+                f"Request ID: {metadata.get('RequestId', 'null')})"
+            )
             return _failed(self, env, f"{service}.{name or service + 'Exception'}", cause)
         if isinstance(ex, BotoCoreError):
             return _failed(self, env, f"{service}.SdkClientException", str(ex))
@@ -117,10 +120,18 @@ def _naming_sdk(original: Any) -> Any:
 
 
 def _failed(task: Any, env: Any, error: str, cause: str) -> Any:
-    details = {"error": error, "cause": cause, "resource": task._get_sfn_resource(),
-               "resourceType": task._get_sfn_resource_type()}
-    return FailureEvent(env=env, error_name=CustomErrorName(error), event_type=HistoryEventType.TaskFailed,
-                        event_details={"taskFailedEventDetails": details})
+    details = {
+        "error": error,
+        "cause": cause,
+        "resource": task._get_sfn_resource(),
+        "resourceType": task._get_sfn_resource_type(),
+    }
+    return FailureEvent(
+        env=env,
+        error_name=CustomErrorName(error),
+        event_type=HistoryEventType.TaskFailed,
+        event_details={"taskFailedEventDetails": details},
+    )
 
 
 def _custom_name(self: Any, error_name: str | None) -> None:

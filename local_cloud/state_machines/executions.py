@@ -32,8 +32,12 @@ from local_cloud.state_machines.status_events import emit
 
 logger = logging.getLogger(__name__)
 _live: dict[str, Execution] = {}
-_EVENTS = {"SUCCEEDED": "executionSucceeded", "FAILED": "executionFailed", "ABORTED": "executionAborted",
-           "TIMED_OUT": "executionTimedOut"}
+_EVENTS = {
+    "SUCCEEDED": "executionSucceeded",
+    "FAILED": "executionFailed",
+    "ABORTED": "executionAborted",
+    "TIMED_OUT": "executionTimedOut",
+}
 
 
 def install() -> None:
@@ -67,22 +71,32 @@ class Execution:
         self._resume: dict[str, Any] | None = record.get("checkpoint") if redriven else None
         self._history = History(record)
         if redriven:
-            self._history.reopen("ExecutionRedriven", {
-                "executionRedrivenEventDetails": {"redriveCount": record["redriveCount"]}})
+            self._history.reopen(
+                "ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": record["redriveCount"]}}
+            )
         else:
-            self._history.add_event(EventHistoryContext(0), "ExecutionStarted", {"executionStartedEventDetails": {
-                "input": record["input"], "inputDetails": {"truncated": False},
-                "roleArn": record["machine"]["roleArn"],
-                **({"stateMachineVersionArn": record["stateMachineVersionArn"]}
-                   if record.get("stateMachineVersionArn") else {}),
-            }})
+            self._history.add_event(
+                EventHistoryContext(0),
+                "ExecutionStarted",
+                {
+                    "executionStartedEventDetails": {
+                        "input": record["input"],
+                        "inputDetails": {"truncated": False},
+                        "roleArn": record["machine"]["roleArn"],
+                        **(
+                            {"stateMachineVersionArn": record["stateMachineVersionArn"]}
+                            if record.get("stateMachineVersionArn")
+                            else {}
+                        ),
+                    }
+                },
+            )
         _live[record["executionArn"]] = self
 
     def start(self) -> None:
         """Tell that it runs, and run."""
         emit(self.record)
-        threading.Thread(target=contextvars.copy_context().run, args=(self.run,), daemon=True,
-                         name="execution").start()
+        threading.Thread(target=contextvars.copy_context().run, args=(self.run,), daemon=True, name="execution").start()
 
     def run(self) -> None:
         """Run to the end."""
@@ -111,12 +125,20 @@ class Execution:
         """Remember where a redrive is to go on."""
         store = environment.variable_store
         self.record["checkpoint"] = {
-            "state": state, "entered": entered, "input": environment.states.get_input(),
+            "state": state,
+            "entered": entered,
+            "input": environment.states.get_input(),
             "variables": copy.deepcopy(store._inner_scope),
         }
 
-    def end(self, status: str, *, output: str | None = None, error: str | None = None, cause: str | None = None,
-            ) -> bool:
+    def end(
+        self,
+        status: str,
+        *,
+        output: str | None = None,
+        error: str | None = None,
+        cause: str | None = None,
+    ) -> bool:
         """Close the history and the record; False if that has been done."""
         with self._lock:
             if self.record["status"] != "RUNNING":
@@ -129,8 +151,9 @@ class Execution:
             else:
                 details = {name: value for name, value in (("error", error), ("cause", cause)) if value is not None}
             event = _EVENTS[status]
-            self._history.close(event[:1].upper() + event[1:], {f"{event}EventDetails": details},
-                                from_start=status == "ABORTED")
+            self._history.close(
+                event[:1].upper() + event[1:], {f"{event}EventDetails": details}, from_start=status == "ABORTED"
+            )
             if status == "SUCCEEDED":
                 self.record.pop("checkpoint", None)
             self.record.update(output=output, error=error, cause=cause, stopDate=now(), status=status)
@@ -177,8 +200,11 @@ class Execution:
     def _new_environment(self, machine: dict[str, Any]) -> Any:
         record = self.record
         execution = {
-            "Id": record["executionArn"], "Input": json.loads(record["input"]), "Name": record["name"],
-            "RoleArn": machine["roleArn"], "StartTime": record["startDate"],
+            "Id": record["executionArn"],
+            "Input": json.loads(record["input"]),
+            "Name": record["name"],
+            "RoleArn": machine["roleArn"],
+            "StartTime": record["startDate"],
         }
         if record["redriveCount"]:
             execution |= {"RedriveCount": record["redriveCount"], "RedriveTime": record["redriveDate"]}
@@ -187,8 +213,10 @@ class Execution:
         env = Environment(
             aws_execution_details=details,
             execution_type=machine["type"],
-            context={"Execution": execution, "StateMachine": {"Id": record["stateMachineArn"],
-                                                              "Name": machine["name"]}},
+            context={
+                "Execution": execution,
+                "StateMachine": {"Id": record["stateMachineArn"], "Name": machine["name"]},
+            },
             event_history_context=EventHistoryContext(self._history.last_id),
             cloud_watch_logging_session=None,
             activity_store={},

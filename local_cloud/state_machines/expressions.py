@@ -29,8 +29,9 @@ def _evaluate(self: Any, env: Any) -> None:
         states["errorOutput"] = data["errorOutput"]
     store = env.variable_store
     try:
-        env.stack.append(jsonata.evaluate(
-            self.expression, {**store._outer_scope, **store._inner_scope, "states": states}))
+        env.stack.append(
+            jsonata.evaluate(self.expression, {**store._outer_scope, **store._inner_scope, "states": states})
+        )
     except jsonata.QueryError as error:
         raise ExpressionFailed(env, self.expression, str(error)) from error
 
@@ -44,19 +45,26 @@ class ExpressionFailed(FailureEventException):  # type: ignore[misc]
         self._details = {
             "error": StatesErrorNameType.StatesQueryEvaluationError.to_name(),
             "cause": f"An error occurred while executing the state '{state}' (entered at the event id "
-                     f"#{env.__dict__.get('entered', 0)}). The JSONata expression '{expression}'{named} {reason}",
+            f"#{env.__dict__.get('entered', 0)}). The JSONata expression '{expression}'{named} {reason}",
             "state": state,
             **({"location": place} if place else {}),
         }
-        super().__init__(FailureEvent(
-            env=env, error_name=StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError),
-            event_type=HistoryEventType.EvaluationFailed,
-            event_details={"evaluationFailedEventDetails": self._details}))
+        super().__init__(
+            FailureEvent(
+                env=env,
+                error_name=StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError),
+                event_type=HistoryEventType.EvaluationFailed,
+                event_details={"evaluationFailedEventDetails": self._details},
+            )
+        )
 
     def record(self, env: Any) -> None:
         """Write the failure into the history."""
-        env.event_manager.add_event(env.event_history_context, HistoryEventType.EvaluationFailed,
-                                    {"evaluationFailedEventDetails": self._details})
+        env.event_manager.add_event(
+            env.event_history_context,
+            HistoryEventType.EvaluationFailed,
+            {"evaluationFailedEventDetails": self._details},
+        )
 
     def get_evaluation_failed_event_details(self) -> dict[str, str]:
         """As in the history."""

@@ -55,7 +55,11 @@ class History:
         self._log = _LogDelivery.of(record)
 
     def add_event(
-        self, context: Any, event_type: str, event_details: dict[str, Any] | None = None, timestamp: Any = None,
+        self,
+        context: Any,
+        event_type: str,
+        event_details: dict[str, Any] | None = None,
+        timestamp: Any = None,
         update_source_event_id: bool = True,
     ) -> int:
         """Write an event down and answer its id; Closed after the end."""
@@ -63,8 +67,7 @@ class History:
             if self._closed:
                 raise Closed
             if len(self._events) >= HISTORY_EVENTS - 1:
-                raise RuntimeError(
-                    f"The execution reached the maximum number of history events ({HISTORY_EVENTS}).")
+                raise RuntimeError(f"The execution reached the maximum number of history events ({HISTORY_EVENTS}).")
             return self._add(context, event_type, event_details, timestamp, update_source_event_id)
 
     def close(self, event_type: str, event_details: dict[str, Any], *, from_start: bool = False) -> None:
@@ -173,7 +176,8 @@ class _LogDelivery:
         if self._stream not in found["streams"]:
             cloudwatch_logs._create_log_stream(target)
         cloudwatch_logs._put_log_events(
-            {**target, "logEvents": [{"timestamp": moment, "message": json.dumps(line, ensure_ascii=False)}]})
+            {**target, "logEvents": [{"timestamp": moment, "message": json.dumps(line, ensure_ascii=False)}]}
+        )
 
 
 def _camel(value: Any) -> Any:

@@ -109,7 +109,8 @@ def _run_state(self: Any, env: Any) -> None:
     entered = execution.resumed_at(self) if execution else None
     if entered is None:
         entered = env.event_manager.add_event(
-            env.event_history_context, self.state_entered_event_type,
+            env.event_history_context,
+            self.state_entered_event_type,
             {"stateEnteredEventDetails": self._get_state_entered_event_details(env=env)},
         )
     if execution:
@@ -121,9 +122,13 @@ def _run_state(self: Any, env: Any) -> None:
         self._eval_state(env)
     except NoSuchJsonPathError as error:
         raise _failure(
-            env, "StatesRuntime", HistoryEventType.TaskFailed, "taskFailedEventDetails",
+            env,
+            "StatesRuntime",
+            HistoryEventType.TaskFailed,
+            "taskFailedEventDetails",
             f"The JSONPath '{error.json_path}' specified for the field '{env.next_field_name}' could not be found in "
-            f"the input '{to_json(error.data)}'") from error
+            f"the input '{to_json(error.data)}'",
+        ) from error
     except ExpressionFailed as error:
         if not isinstance(self, ExecutionState):
             error.record(env)
@@ -144,7 +149,8 @@ def _run_state(self: Any, env: Any) -> None:
         self._set_next(env)
     if self.state_exited_event_type is not None:
         env.event_manager.add_event(
-            env.event_history_context, self.state_exited_event_type,
+            env.event_history_context,
+            self.state_exited_event_type,
             {"stateExitedEventDetails": self._get_state_exited_event_details(env=env)},
         )
 
@@ -221,8 +227,9 @@ def _output_within_time(self: Any, env: Any) -> Any:
                 outcome.append(error)
             woken.set()
 
-        threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True,
-                         name=f"state-{self.name}"[:15]).start()
+        threading.Thread(
+            target=contextvars.copy_context().run, args=(run,), daemon=True, name=f"state-{self.name}"[:15]
+        ).start()
         woken.wait(seconds)
     history.close()
     frame.set_ended()
@@ -264,9 +271,13 @@ def _choosing(original: Any) -> Any:
             if "No branching option" not in str(error):
                 raise
             raise _failure(
-                env, "StatesNoChoiceMatched", HistoryEventType.ExecutionFailed, "executionFailedEventDetails",
+                env,
+                "StatesNoChoiceMatched",
+                HistoryEventType.ExecutionFailed,
+                "executionFailedEventDetails",
                 f"An error occurred while executing the state '{self.name}' (entered at the event id #{env.entered}). "
-                "Failed to transition out of the state. The state does not point to a next state.") from error
+                "Failed to transition out of the state. The state does not point to a next state.",
+            ) from error
 
     return eval_state
 
@@ -278,7 +289,8 @@ def _with_given_error(original: Any) -> Any:
         found = original(self, env=env, ex=ex)
         details = found.event_details["taskFailedEventDetails"]
         found.event_details["taskFailedEventDetails"] = {
-            name: value for name, value in details.items() if value is not None}
+            name: value for name, value in details.items() if value is not None
+        }
         return found
 
     return event
@@ -286,6 +298,11 @@ def _with_given_error(original: Any) -> Any:
 
 def _failure(env: Any, error: str, event_type: Any, details: str, cause: str) -> Any:
     kind = getattr(StatesErrorNameType, error)
-    return FailureEventException(FailureEvent(
-        env=env, error_name=StatesErrorName(typ=kind), event_type=event_type,
-        event_details={details: {"error": kind.to_name(), "cause": cause}}))
+    return FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=StatesErrorName(typ=kind),
+            event_type=event_type,
+            event_details={details: {"error": kind.to_name(), "cause": cause}},
+        )
+    )

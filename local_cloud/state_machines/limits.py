@@ -15,11 +15,14 @@ def too_long(data: dict[str, Any], **members: int) -> Any:
     problems = []
     for member, maximum in members.items():
         if len(data.get(member) or "") > maximum:
-            problems.append(f"Value at '{member}' failed to satisfy constraint: "
-                            f"Member must have length less than or equal to {maximum}")
+            problems.append(
+                f"Value at '{member}' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {maximum}"
+            )
     if not data.get("taskToken", True):
-        problems.append("Value at 'taskToken' failed to satisfy constraint: "
-                        "Member must have length greater than or equal to 1")
+        problems.append(
+            "Value at 'taskToken' failed to satisfy constraint: Member must have length greater than or equal to 1"
+        )
     if not problems:
         return None
     count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected"

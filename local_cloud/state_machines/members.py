@@ -28,8 +28,9 @@ def install() -> None:
 def _outwards(
     self: Any, parameters: dict[str, Any], boto_service_name: str | None = None, service_action_name: str | None = None
 ) -> None:
-    operation = _operation(self._get_boto_service_name(boto_service_name),
-                           self._get_boto_service_action(service_action_name))
+    operation = _operation(
+        self._get_boto_service_name(boto_service_name), self._get_boto_service_action(service_action_name)
+    )
     if operation is not None:
         translated = _renamed(parameters, operation.input_shape, to_wire=True)
         parameters.clear()
@@ -39,8 +40,9 @@ def _outwards(
 def _inwards(
     self: Any, response: Any, boto_service_name: str | None = None, service_action_name: str | None = None
 ) -> None:
-    operation = _operation(self._get_boto_service_name(boto_service_name),
-                           self._get_boto_service_action(service_action_name))
+    operation = _operation(
+        self._get_boto_service_name(boto_service_name), self._get_boto_service_action(service_action_name)
+    )
     if operation is not None and isinstance(response, dict):
         translated = _renamed(response, operation.output_shape, to_wire=False)
         response.clear()

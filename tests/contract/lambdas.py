@@ -46,8 +46,10 @@ def archive(**files: str) -> bytes:
 def role(cloud: LocalCloud, service: str, *statements: dict[str, Any]) -> str:
     """A role that the service may assume, with these permissions; its ARN."""
     iam, name = cloud.client("iam"), unique("role")
-    trust = {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]}
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
+    }
     arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
     if statements:
         document = {"Version": "2012-10-17", "Statement": list(statements)}
@@ -57,17 +59,29 @@ def role(cloud: LocalCloud, service: str, *statements: dict[str, Any]) -> str:
 
 def allow(action: str | list[str], resource: str = "*", **condition: Any) -> dict[str, Any]:
     """A statement that allows."""
-    return {"Effect": "Allow", "Action": action, "Resource": resource,
-            **({"Condition": condition} if condition else {})}
+    return {
+        "Effect": "Allow",
+        "Action": action,
+        "Resource": resource,
+        **({"Condition": condition} if condition else {}),
+    }
 
 
 def function(cloud: LocalCloud, code: str, *statements: dict[str, Any], **options: Any) -> str:
     """A function whose module `app` has `handler`; its name."""
     name = unique("function")
     package = options.pop("package", None) or archive(app__py=code)
-    cloud.client("lambda").create_function(**{
-        "FunctionName": name, "Runtime": RUNTIME, "Handler": "app.handler", "Code": {"ZipFile": package},
-        "Role": role(cloud, "lambda.amazonaws.com", *statements), "Timeout": 10, **options})
+    cloud.client("lambda").create_function(
+        **{
+            "FunctionName": name,
+            "Runtime": RUNTIME,
+            "Handler": "app.handler",
+            "Code": {"ZipFile": package},
+            "Role": role(cloud, "lambda.amazonaws.com", *statements),
+            "Timeout": 10,
+            **options,
+        }
+    )
     return name
 
 
@@ -93,10 +107,24 @@ class Queue:
         self.url: str = self._client.create_queue(QueueName=name)["QueueUrl"]
         self.arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
         for service in services:
-            self._client.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": json.dumps({
-                "Version": "2012-10-17", "Statement": [{
-                    "Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage",
-                    "Resource": self.arn}]})})
+            self._client.set_queue_attributes(
+                QueueUrl=self.url,
+                Attributes={
+                    "Policy": json.dumps(
+                        {
+                            "Version": "2012-10-17",
+                            "Statement": [
+                                {
+                                    "Effect": "Allow",
+                                    "Principal": {"Service": service},
+                                    "Action": "sqs:SendMessage",
+                                    "Resource": self.arn,
+                                }
+                            ],
+                        }
+                    )
+                },
+            )
 
     def receive(self, count: int = 1, *, within: float = 15) -> list[dict[str, Any]]:
         """Exactly so many messages: `body` parsed, `attributes` as plain values."""

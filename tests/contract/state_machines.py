@@ -53,16 +53,22 @@ class Machines:
 
     def create(self, definition: dict[str, Any], **options: Any) -> str:
         """A state machine; its ARN."""
-        arn: str = self.api.create_state_machine(**{
-            "name": unique("machine"), "definition": json.dumps(definition), "roleArn": self.role, **options,
-        })["stateMachineArn"]
+        arn: str = self.api.create_state_machine(
+            **{
+                "name": unique("machine"),
+                "definition": json.dumps(definition),
+                "roleArn": self.role,
+                **options,
+            }
+        )["stateMachineArn"]
         return arn
 
     def start(self, machine: str | dict[str, Any], given: Any = None, **options: Any) -> str:
         """An execution of a state machine, or of a new one with this definition; its ARN."""
         arn = machine if isinstance(machine, str) else self.create(machine)
         answer = self.api.start_execution(
-            stateMachineArn=arn, input=json.dumps({} if given is None else given), **options)
+            stateMachineArn=arn, input=json.dumps({} if given is None else given), **options
+        )
         execution: str = answer["executionArn"]
         return execution
 
@@ -99,8 +105,13 @@ class Machines:
         """A task that gives its token to the worker and waits."""
         payload = {"argument": argument, "token": "{% $states.context.Task.Token %}"}
         ending = {} if "Next" in fields else {"End": True}
-        return {"Type": "Task", "Resource": CALLBACK, **ending, **fields,
-                "Arguments": {"FunctionName": self.worker, "Payload": payload}}
+        return {
+            "Type": "Task",
+            "Resource": CALLBACK,
+            **ending,
+            **fields,
+            "Arguments": {"FunctionName": self.worker, "Payload": payload},
+        }
 
     def token(self, execution: str, number: int = 1, *, submitted: bool = True) -> str:
         """The token of the n-th attempt of a waiting task, when its function has returned."""
@@ -109,8 +120,11 @@ class Machines:
             history = self.history(execution)
             if submitted and sum(event["type"] == "TaskSubmitted" for event in history) < number:
                 return None
-            tokens = [json.loads(event["details"]["parameters"])["Payload"]["token"] for event in history
-                      if event["type"] == "TaskScheduled" and event["details"]["resource"].endswith("Token")]
+            tokens = [
+                json.loads(event["details"]["parameters"])["Payload"]["token"]
+                for event in history
+                if event["type"] == "TaskScheduled" and event["details"]["resource"].endswith("Token")
+            ]
             return tokens[number - 1] if len(tokens) >= number else None
 
         return eventually(look, what=f"token {number} of {execution}")

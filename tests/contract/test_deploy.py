@@ -54,14 +54,17 @@ parameter_overrides = ["Greeting=from samconfig"]
 def project(tmp_path: Path) -> Path:
     """A tiny project of the shape of this one: a function that uses the package beside it."""
     files = {
-        "template.yaml": TEMPLATE, "samconfig.toml": CONFIG, "README.md": "",
+        "template.yaml": TEMPLATE,
+        "samconfig.toml": CONFIG,
+        "README.md": "",
         "pyproject.toml": '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
-                          '[project]\nname = "tiny"\nversion = "1"\n[tool.setuptools]\npackages = ["traindrop"]\n'
-                          '[tool.uv]\ncache-keys = [{ file = "traindrop/**/*" }]\n',
+        '[project]\nname = "tiny"\nversion = "1"\n[tool.setuptools]\npackages = ["traindrop"]\n'
+        '[tool.uv]\ncache-keys = [{ file = "traindrop/**/*" }]\n',
         "functions/requirements.txt": ".\n",
         "functions/hello.py": "import os\nfrom traindrop.words import word\n"
-                              "def handler(event, context): return [word, os.environ['GREETING']]\n",
-        "traindrop/__init__.py": "", "traindrop/words.py": "word = 'one'\n",
+        "def handler(event, context): return [word, os.environ['GREETING']]\n",
+        "traindrop/__init__.py": "",
+        "traindrop/words.py": "word = 'one'\n",
     }
     for name, content in files.items():
         place = tmp_path / "project" / name
@@ -79,7 +82,8 @@ def stack_name(cloud: LocalCloud) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_changed_sources_are_built_anew_unchanged_ones_are_not_and_parameters_arrive(
-        cloud: LocalCloud, project: Path, tmp_path: Path, stack_name: str) -> None:
+    cloud: LocalCloud, project: Path, tmp_path: Path, stack_name: str
+) -> None:
     cache = tmp_path / "cache"
     first = deploy.build(project, cache=cache)
     stamp = (first / ".aws-sam/build/template.yaml").stat().st_mtime_ns
@@ -88,16 +92,22 @@ def test_changed_sources_are_built_anew_unchanged_ones_are_not_and_parameters_ar
     assert (first / ".aws-sam/build/template.yaml").stat().st_mtime_ns == stamp
 
     (project / "traindrop/words.py").write_text("word = 'two'\n")
-    outputs = deploy.deploy(cloud, stack_name=stack_name, source=project, cache=cache,
-                            parameters={"Greeting": "given"})
+    outputs = deploy.deploy(cloud, stack_name=stack_name, source=project, cache=cache, parameters={"Greeting": "given"})
     assert invoke(cloud, outputs["Name"]) == (["two", "given"], None)
     assert {path.name for path in project.iterdir()} == {
-        "template.yaml", "samconfig.toml", "README.md", "pyproject.toml", "functions", "traindrop"}
+        "template.yaml",
+        "samconfig.toml",
+        "README.md",
+        "pyproject.toml",
+        "functions",
+        "traindrop",
+    }
 
 
 @pytest.mark.slow
 def test_where_lambda_is_foreign_the_functions_packages_are_those_of_the_host(
-        cloud: LocalCloud, project: Path, tmp_path: Path, stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud: LocalCloud, project: Path, tmp_path: Path, stack_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     outputs = deploy.deploy(cloud, stack_name=stack_name, source=project, cache=tmp_path / "cache")
     assert invoke(cloud, outputs["Name"])[0][0] == "one"
@@ -119,8 +129,9 @@ def test_a_failing_build_and_a_failing_deployment_say_why(cloud: LocalCloud, pro
 @pytest.mark.slow
 def test_two_builds_at_once_of_the_same_sources_give_one(project: Path, tmp_path: Path) -> None:
     found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(deploy.build(project, cache=tmp_path / "cache")))
-               for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: found.append(deploy.build(project, cache=tmp_path / "cache"))) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -142,12 +153,21 @@ def test_make_local_serves_plain_aws_commands_until_it_is_told_to_end(tmp_path: 
     for name in (*deploy.SOURCES, "local_cloud", "requirements"):
         place = ROOT / name
         ignore = shutil.ignore_patterns("__pycache__")
-        (shutil.copytree(place, checkout / name, ignore=ignore) if place.is_dir() else shutil.copy(
-            place, checkout / name))
+        (
+            shutil.copytree(place, checkout / name, ignore=ignore)
+            if place.is_dir()
+            else shutil.copy(place, checkout / name)
+        )
     (checkout / ".venvs").symlink_to(ROOT / ".venvs")
     (checkout / ".cache").symlink_to(ROOT / ".cache")
-    serving = subprocess.Popen([sys.executable, "-m", "local_cloud"], cwd=checkout, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, env={**os.environ, "TRAINER": "stub"})
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "local_cloud"],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "TRAINER": "stub"},
+    )
     try:
         assert serving.stdout is not None
         said = []
@@ -157,13 +177,28 @@ def test_make_local_serves_plain_aws_commands_until_it_is_told_to_end(tmp_path: 
                 break
         assert said[-1:] == ["READY\n"], "".join(said)
         outputs = json.loads((checkout / ".local/outputs.json").read_text())
-        assert set(outputs) >= {"DatasetBucketName", "ArtifactBucketName", "NotificationTopicArn", "StateMachineArn",
-                                "RunsTableName", "DashboardUrl"}
+        assert set(outputs) >= {
+            "DatasetBucketName",
+            "ArtifactBucketName",
+            "NotificationTopicArn",
+            "StateMachineArn",
+            "RunsTableName",
+            "DashboardUrl",
+        }
         assert (checkout / ".local/env").stat().st_mode & 0o077 == 0
-        script = (". .local/env && aws s3 ls && aws stepfunctions describe-state-machine --query status --output text"
-                  f" --state-machine-arn {outputs['StateMachineArn']}")
-        done = subprocess.run(["sh", "-c", script], cwd=checkout, capture_output=True, text=True, check=False,
-                              timeout=60, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+        script = (
+            ". .local/env && aws s3 ls && aws stepfunctions describe-state-machine --query status --output text"
+            f" --state-machine-arn {outputs['StateMachineArn']}"
+        )
+        done = subprocess.run(
+            ["sh", "-c", script],
+            cwd=checkout,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        )
         assert done.returncode == 0, done.stderr
         assert outputs["DatasetBucketName"] in done.stdout
         assert done.stdout.endswith("ACTIVE\n")

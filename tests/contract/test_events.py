@@ -32,8 +32,13 @@ def source() -> str:
 
 
 def permit(cloud: LocalCloud, name: str, rule_arn: str) -> None:
-    cloud.client("lambda").add_permission(FunctionName=name, StatementId=unique("events"), SourceArn=rule_arn,
-                                          Action="lambda:InvokeFunction", Principal=EVENTS)
+    cloud.client("lambda").add_permission(
+        FunctionName=name,
+        StatementId=unique("events"),
+        SourceArn=rule_arn,
+        Action="lambda:InvokeFunction",
+        Principal=EVENTS,
+    )
 
 
 def function_arn(name: str) -> str:
@@ -73,8 +78,12 @@ def test_a_function_needs_a_permission_for_the_very_rule(cloud: LocalCloud) -> N
 
 def test_a_failing_function_is_retried_and_its_event_ends_in_the_functions_own_queue(cloud: LocalCloud) -> None:
     rules_letters, functions_letters, name = Queue(cloud, EVENTS), Queue(cloud), source()
-    target = function(cloud, KEEP, allow("sqs:SendMessage", functions_letters.arn),
-                      DeadLetterConfig={"TargetArn": functions_letters.arn})
+    target = function(
+        cloud,
+        KEEP,
+        allow("sqs:SendMessage", functions_letters.arn),
+        DeadLetterConfig={"TargetArn": functions_letters.arn},
+    )
     arn = rule(cloud, {"source": [name]}, Arn=function_arn(target), DeadLetterConfig={"Arn": rules_letters.arn})
     permit(cloud, target, arn)
     put_event(cloud, name, {"fail": True})
@@ -85,8 +94,13 @@ def test_a_failing_function_is_retried_and_its_event_ends_in_the_functions_own_q
 def test_a_throttled_target_is_retried_as_its_retry_policy_says(cloud: LocalCloud) -> None:
     letters, name = Queue(cloud, EVENTS), source()
     target = function(cloud, KEEP)
-    arn = rule(cloud, {"source": [name]}, Arn=function_arn(target), DeadLetterConfig={"Arn": letters.arn},
-               RetryPolicy={"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600})
+    arn = rule(
+        cloud,
+        {"source": [name]},
+        Arn=function_arn(target),
+        DeadLetterConfig={"Arn": letters.arn},
+        RetryPolicy={"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600},
+    )
     permit(cloud, target, arn)
     fault = {"service": "lambda", "operation": "Invoke", "error": "TooManyRequestsException"}
     cloud.inject({"api": [{**fault, "times": 3}]})
@@ -108,19 +122,30 @@ def test_a_target_that_is_gone_is_a_dead_letter_at_once(cloud: LocalCloud) -> No
 def machine(cloud: LocalCloud) -> str:
     definition = {"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}
     arn: str = cloud.client("stepfunctions").create_state_machine(
-        name=unique("machine"), definition=json.dumps(definition), roleArn=role(cloud, "states.amazonaws.com"))[
-        "stateMachineArn"]
+        name=unique("machine"), definition=json.dumps(definition), roleArn=role(cloud, "states.amazonaws.com")
+    )["stateMachineArn"]
     return arn
 
 
-@pytest.mark.parametrize(("service", "action", "starts"), [
-    (EVENTS, "states:StartExecution", True), (EVENTS, "states:StopExecution", False),
-    ("lambda.amazonaws.com", "states:StartExecution", False)])
-def test_an_execution_starts_only_with_the_targets_role(cloud: LocalCloud, service: str, action: str,
-                                                        starts: bool) -> None:
+@pytest.mark.parametrize(
+    ("service", "action", "starts"),
+    [
+        (EVENTS, "states:StartExecution", True),
+        (EVENTS, "states:StopExecution", False),
+        ("lambda.amazonaws.com", "states:StartExecution", False),
+    ],
+)
+def test_an_execution_starts_only_with_the_targets_role(
+    cloud: LocalCloud, service: str, action: str, starts: bool
+) -> None:
     letters, name, arn = Queue(cloud, EVENTS), source(), machine(cloud)
-    rule(cloud, {"source": [name]}, Arn=arn, RoleArn=role(cloud, service, allow(action, arn)),
-         DeadLetterConfig={"Arn": letters.arn})
+    rule(
+        cloud,
+        {"source": [name]},
+        Arn=arn,
+        RoleArn=role(cloud, service, allow(action, arn)),
+        DeadLetterConfig={"Arn": letters.arn},
+    )
     put_event(cloud, name, {"a": 1})
     client = cloud.client("stepfunctions")
     if not starts:

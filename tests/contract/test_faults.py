@@ -42,7 +42,8 @@ CALLS: dict[tuple[str, str], dict[str, Any]] = {
 
 @pytest.mark.parametrize(("service", "operation"), CALLS, ids=lambda value: str(value))
 def test_an_operation_answers_the_injected_error_so_many_times_and_no_more(
-        cloud: LocalCloud, service: str, operation: str) -> None:
+    cloud: LocalCloud, service: str, operation: str
+) -> None:
     client = cloud.client(service, config=ONCE)
     method = next(name for name, of in client.meta.method_to_api_mapping.items() if of == operation)
 
@@ -71,10 +72,16 @@ def test_other_operations_are_untouched(cloud: LocalCloud) -> None:
     assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"1"
 
 
-@pytest.mark.parametrize(("document", "named"), [
-    ({"trainings": {}}, "trainings"), ({"training": {"capacity_error": 1}}, "training.capacity_error"),
-    ({"events": {"duplicate": 0}}, "events.duplicate"), ({"api": [{"service": "s3"}]}, "api.0.operation"),
-    ({"training": {"capacity_errors": "1"}}, "training.capacity_errors")])
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({"trainings": {}}, "trainings"),
+        ({"training": {"capacity_error": 1}}, "training.capacity_error"),
+        ({"events": {"duplicate": 0}}, "events.duplicate"),
+        ({"api": [{"service": "s3"}]}, "api.0.operation"),
+        ({"training": {"capacity_errors": "1"}}, "training.capacity_errors"),
+    ],
+)
 def test_a_misspelt_fault_is_refused_and_named(cloud: LocalCloud, document: dict[str, Any], named: str) -> None:
     with pytest.raises(LocalCloudError, match=named):
         cloud.inject(document)
@@ -84,7 +91,8 @@ def test_a_misspelt_fault_is_refused_and_named(cloud: LocalCloud, document: dict
 @pytest.mark.parametrize(("method", "path"), [("DELETE", "_traindrop/faults"), ("POST", "_ministack/reset")])
 def test_a_web_page_cannot_change_anything(cloud: LocalCloud, method: str, path: str) -> None:
     request = urllib.request.Request(  # noqa: S310
-        f"{cloud.endpoint}/{path}", method=method, headers={"Origin": "https://example.com"})
+        f"{cloud.endpoint}/{path}", method=method, headers={"Origin": "https://example.com"}
+    )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with pytest.raises(urllib.error.HTTPError, match="403") as caught:
         opener.open(request, timeout=5)

@@ -43,10 +43,13 @@ def bucket(cloud: LocalCloud) -> str:
     return name
 
 
-@pytest.mark.parametrize(("method", "denied", "missing"), [
-    ("get_object", ["AccessDenied", 403], ["NoSuchKey", 404]), ("head_object", ["403", 403], ["404", 404])])
-def test_a_missing_key_is_hidden_from_whom_may_not_list(cloud: LocalCloud, bucket: str, method: str,
-                                                       denied: list[Any], missing: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("method", "denied", "missing"),
+    [("get_object", ["AccessDenied", 403], ["NoSuchKey", 404]), ("head_object", ["403", 403], ["404", 404])],
+)
+def test_a_missing_key_is_hidden_from_whom_may_not_list(
+    cloud: LocalCloud, bucket: str, method: str, denied: list[Any], missing: list[Any]
+) -> None:
     read = allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*")
     listing = allow("s3:ListBucket", f"arn:aws:s3:::{bucket}")
     assert call(cloud, [read], "s3", method, Bucket=bucket, Key="here") == "done"
@@ -60,9 +63,23 @@ def test_a_missing_bucket_is_a_missing_bucket(cloud: LocalCloud) -> None:
 
 
 def test_a_policy_that_wants_tls_lets_the_loopback_gateway_pass(cloud: LocalCloud, bucket: str) -> None:
-    cloud.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*",
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}))
+    cloud.client("s3").put_bucket_policy(
+        Bucket=bucket,
+        Policy=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "s3:*",
+                        "Resource": f"arn:aws:s3:::{bucket}/*",
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    }
+                ],
+            }
+        ),
+    )
     assert call(cloud, [allow("s3:GetObject")], "s3", "get_object", Bucket=bucket, Key="here") == "done"
 
 
@@ -96,8 +113,11 @@ def test_an_unknown_key_and_a_wrong_secret_are_refused(cloud: LocalCloud) -> Non
 def test_the_unsigned_get_nothing_and_presigned_links_work(cloud: LocalCloud, bucket: str) -> None:
     s3 = cloud.client("s3")
     unsigned = cloud.client("s3", config=Config(signature_version=UNSIGNED))
-    for call_it in (lambda: unsigned.get_object(Bucket=bucket, Key="here"), unsigned.list_buckets,
-                    lambda: unsigned.put_object(Bucket=bucket, Key="new", Body=b"1")):
+    for call_it in (
+        lambda: unsigned.get_object(Bucket=bucket, Key="here"),
+        unsigned.list_buckets,
+        lambda: unsigned.put_object(Bucket=bucket, Key="new", Body=b"1"),
+    ):
         with pytest.raises(ClientError, match="AccessDenied"):
             call_it()
     link = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "here"})
@@ -111,12 +131,21 @@ def test_a_task_token_belongs_to_its_state_machine(cloud: LocalCloud) -> None:
     machines = {}
     for name in ("mine", "other"):
         queue = cloud.client("sqs").create_queue(QueueName=unique("tokens"))["QueueUrl"]
-        definition = {"StartAt": "Wait", "States": {"Wait": {
-            "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken", "End": True,
-            "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}}}}}
+        definition = {
+            "StartAt": "Wait",
+            "States": {
+                "Wait": {
+                    "Type": "Task",
+                    "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+                    "End": True,
+                    "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}},
+                }
+            },
+        }
         role = _states_role(cloud)
         arn = sfn.create_state_machine(name=unique(name), definition=json.dumps(definition), roleArn=role)[
-            "stateMachineArn"]
+            "stateMachineArn"
+        ]
         execution = sfn.start_execution(stateMachineArn=arn)["executionArn"]
         received = cloud.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
         machines[name] = (arn, json.loads(received[0]["Body"])["token"], execution)

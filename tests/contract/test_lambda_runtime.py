@@ -15,11 +15,14 @@ from tests.contract.lambdas import Queue, allow, archive, eventually, function, 
 
 
 def test_an_exception_keeps_its_class_name_message_and_task_root(cloud: LocalCloud) -> None:
-    name = function(cloud, """
+    name = function(
+        cloud,
+        """
         class CapacityError(Exception): pass
         def handler(event, context):
             raise CapacityError("no host for " + event["type"])
-    """)
+    """,
+    )
     answer, error = invoke(cloud, name, {"type": "ml.g5.xlarge"})
     assert error == "Unhandled"
     assert (answer["errorType"], answer["errorMessage"]) == ("CapacityError", "no host for ml.g5.xlarge")
@@ -61,11 +64,15 @@ def test_a_function_that_exits_names_its_exit_code(cloud: LocalCloud) -> None:
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")
 def test_a_function_is_killed_above_its_memory_and_the_log_tells_how_much_it_used(cloud: LocalCloud) -> None:
-    name = function(cloud, """
+    name = function(
+        cloud,
+        """
         import time
         def handler(event, context):
             held = b"x" * (event << 20); time.sleep(0.5)
-    """, MemorySize=128)
+    """,
+        MemorySize=128,
+    )
     assert invoke(cloud, name, 60) == (None, None)
     used = int(logs(cloud, name)[-1].rpartition("Max Memory Used: ")[2].removesuffix(" MB"))
     assert 60 < used < 128
@@ -76,13 +83,18 @@ def test_a_function_is_killed_above_its_memory_and_the_log_tells_how_much_it_use
 
 
 def test_a_function_sees_lambdas_environment_and_nothing_of_the_servers(cloud: LocalCloud) -> None:
-    name = function(cloud, """
+    name = function(
+        cloud,
+        """
         import os, sys
         def handler(event, context):
             return {"environment": dict(os.environ), "path": sys.path, "cwd": os.getcwd(),
                     "remaining": context.get_remaining_time_in_millis(), "arn": context.invoked_function_arn,
                     "memory": context.memory_limit_in_mb}
-    """, MemorySize=512, Environment={"Variables": {"RUNS_TABLE": "runs"}})
+    """,
+        MemorySize=512,
+        Environment={"Variables": {"RUNS_TABLE": "runs"}},
+    )
     answer, _ = invoke(cloud, name)
     environment = answer["environment"]
     assert environment["RUNS_TABLE"] == "runs"
@@ -116,12 +128,15 @@ def test_a_function_may_do_what_its_role_allows_and_no_more(cloud: LocalCloud) -
 
 
 def test_log_lines_come_with_start_and_report(cloud: LocalCloud) -> None:
-    name = function(cloud, """
+    name = function(
+        cloud,
+        """
         import logging
         logging.getLogger().setLevel("INFO")
         def handler(event, context):
             print("printed"); logging.info("logged")
-    """)
+    """,
+    )
     invoke(cloud, name)
     lines = logs(cloud, name)
     assert lines[0].startswith("START RequestId: ")
@@ -132,13 +147,18 @@ def test_log_lines_come_with_start_and_report(cloud: LocalCloud) -> None:
 
 def test_an_asynchronous_invocation_is_retried_twice_and_then_goes_to_its_destination(cloud: LocalCloud) -> None:
     queue = Queue(cloud)
-    name = function(cloud, """
+    name = function(
+        cloud,
+        """
         def handler(event, context):
             print("attempt"); raise ValueError("never")
-    """, allow("sqs:SendMessage", queue.arn))
+    """,
+        allow("sqs:SendMessage", queue.arn),
+    )
     client = cloud.client("lambda")
     client.put_function_event_invoke_config(
-        FunctionName=name, DestinationConfig={"OnFailure": {"Destination": queue.arn}})
+        FunctionName=name, DestinationConfig={"OnFailure": {"Destination": queue.arn}}
+    )
     assert client.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"a": 1}')["StatusCode"] == 202
     (record,) = [message["body"] for message in queue.receive()]
     assert record["requestPayload"] == {"a": 1}
@@ -164,8 +184,11 @@ def test_a_dead_letter_queue_gets_the_event_itself_and_only_with_permission(clou
 def test_layers_are_importable(cloud: LocalCloud) -> None:
     package = archive(**{"python/from_layer__py": "value = 7"})
     layer = cloud.client("lambda").publish_layer_version(LayerName="values", Content={"ZipFile": package})
-    name = function(cloud, "from from_layer import value\ndef handler(event, context): return value",
-                    Layers=[layer["LayerVersionArn"]])
+    name = function(
+        cloud,
+        "from from_layer import value\ndef handler(event, context): return value",
+        Layers=[layer["LayerVersionArn"]],
+    )
     assert invoke(cloud, name) == (7, None)
 
 
@@ -173,21 +196,39 @@ def test_new_code_is_used_at_once(cloud: LocalCloud) -> None:
     name = function(cloud, "def handler(event, context): return 1")
     assert invoke(cloud, name) == (1, None)
     cloud.client("lambda").update_function_code(
-        FunctionName=name, ZipFile=archive(app__py="def handler(event, context): return 2"))
+        FunctionName=name, ZipFile=archive(app__py="def handler(event, context): return 2")
+    )
     assert eventually(lambda: invoke(cloud, name) == (2, None), what="the new code")
 
 
 def test_embedded_metrics_in_a_log_become_metrics(cloud: LocalCloud) -> None:
-    document = {"_aws": {"Timestamp": 0, "CloudWatchMetrics": [{
-        "Namespace": "Traindrop", "Dimensions": [["service"]],
-        "Metrics": [{"Name": "RunsCompleted", "Unit": "Count"}]}]}, "service": "contract", "RunsCompleted": [1.0]}
+    document = {
+        "_aws": {
+            "Timestamp": 0,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "Traindrop",
+                    "Dimensions": [["service"]],
+                    "Metrics": [{"Name": "RunsCompleted", "Unit": "Count"}],
+                }
+            ],
+        },
+        "service": "contract",
+        "RunsCompleted": [1.0],
+    }
     name = function(cloud, f"def handler(event, context): print({json.dumps(json.dumps(document))})")
     for _ in range(2):
         invoke(cloud, name)
     now = time.time()
     found = cloud.client("cloudwatch").get_metric_statistics(
-        Namespace="Traindrop", MetricName="RunsCompleted", Dimensions=[{"Name": "service", "Value": "contract"}],
-        StartTime=now - 600, EndTime=now + 600, Period=3600, Statistics=["Sum"])
+        Namespace="Traindrop",
+        MetricName="RunsCompleted",
+        Dimensions=[{"Name": "service", "Value": "contract"}],
+        StartTime=now - 600,
+        EndTime=now + 600,
+        Period=3600,
+        Statistics=["Sum"],
+    )
     assert sum(point["Sum"] for point in found["Datapoints"]) == 2
 
 
@@ -207,7 +248,17 @@ def handler(event, context):
     return event
 """
 EVENTS: list[Any] = [
-    "raise", "nested", "unserialisable", "decimal", "exit", "context", {"ä": [1, 2.5, None]}, "", [], None]
+    "raise",
+    "nested",
+    "unserialisable",
+    "decimal",
+    "exit",
+    "context",
+    {"ä": [1, 2.5, None]},
+    "",
+    [],
+    None,
+]
 BROKEN = {"import": "import nothing_there", "syntax": "def handler(:", "missing": "x = 1", "raise": "1 / 0"}
 
 
@@ -219,7 +270,8 @@ def own_client_cloud() -> Iterator[LocalCloud]:
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="awslambdaric has wheels for Linux only")
 def test_the_runtime_client_of_this_project_answers_what_awslambdaric_answers(
-        cloud: LocalCloud, own_client_cloud: LocalCloud) -> None:
+    cloud: LocalCloud, own_client_cloud: LocalCloud
+) -> None:
     def answers(where: LocalCloud) -> list[tuple[Any, str | None]]:
         name = function(where, CODE)
         found = [invoke(where, name, event) for event in EVENTS]

@@ -27,7 +27,8 @@ class Bucket:
         if versioned:
             self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
         self.s3.put_bucket_notification_configuration(
-            Bucket=self.name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+            Bucket=self.name, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
         self._received: list[dict[str, Any]] = []
         self._queue = Queue(cloud, "events.amazonaws.com")
         rule(cloud, {"source": ["aws.s3"], "detail": {"bucket": {"name": [self.name]}}}, Arn=self._queue.arn)
@@ -95,18 +96,27 @@ def test_each_way_to_create_an_object_has_its_reason(cloud: LocalCloud) -> None:
     assert bucket.event()["detail"]["reason"] == "CopyObject"
     upload = s3.create_multipart_upload(Bucket=name, Key="three")["UploadId"]
     part = s3.upload_part(Bucket=name, Key="three", UploadId=upload, PartNumber=1, Body=b"3")
-    s3.complete_multipart_upload(Bucket=name, Key="three", UploadId=upload, MultipartUpload={
-        "Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    s3.complete_multipart_upload(
+        Bucket=name, Key="three", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    )
     detail = bucket.event()["detail"]
     assert detail["reason"] == "CompleteMultipartUpload"
     assert detail["object"]["etag"].endswith("-1")
     form = s3.generate_presigned_post(Bucket=name, Key="four")
     boundary = "----boundary"
     fields = {**form["fields"], "file": "4"}
-    body = "".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
-                   for key, value in fields.items()) + f"--{boundary}--\r\n"
-    request = urllib.request.Request(form["url"], data=body.encode(), headers={  # noqa: S310
-        "Content-Type": f"multipart/form-data; boundary={boundary}"})
+    body = (
+        "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+            for key, value in fields.items()
+        )
+        + f"--{boundary}--\r\n"
+    )
+    request = urllib.request.Request(  # noqa: S310
+        form["url"],
+        data=body.encode(),
+        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as answer:
         assert answer.status == 204
     assert bucket.event()["detail"]["reason"] == "POST Object"
@@ -116,8 +126,9 @@ def aws(cloud: LocalCloud, *arguments: str, stdin: bytes = b"") -> str:
     """What the AWS CLI prints."""
     command = ROOT / ".venvs/aws/bin/aws"
     environment = {"PATH": os.environ["PATH"], "HOME": os.devnull, "LC_ALL": "C.UTF-8", **cloud.environment}
-    done = subprocess.run([str(command), *arguments], input=stdin, env=environment, capture_output=True, check=False,
-                          timeout=60)
+    done = subprocess.run(
+        [str(command), *arguments], input=stdin, env=environment, capture_output=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -140,8 +151,19 @@ def test_the_aws_cli_copies_and_syncs_any_key(cloud: LocalCloud, tmp_path: Path)
     aws(cloud, "s3", "cp", "--only-show-errors", "-", f"s3://{name}/{KEY}", stdin=b"piped")
     assert aws(cloud, "s3", "cp", "--only-show-errors", f"s3://{name}/{KEY}", "-") == "piped"
     for algorithm in ("CRC32", "SHA256", "SHA1"):
-        aws(cloud, "s3api", "put-object", "--bucket", name, "--key", algorithm, "--body", str(source / "big.bin"),
-            "--checksum-algorithm", algorithm)
+        aws(
+            cloud,
+            "s3api",
+            "put-object",
+            "--bucket",
+            name,
+            "--key",
+            algorithm,
+            "--body",
+            str(source / "big.bin"),
+            "--checksum-algorithm",
+            algorithm,
+        )
         assert bucket.s3.get_object(Bucket=name, Key=algorithm)["Body"].read() == content["big.bin"]
     assert json.loads(aws(cloud, "stepfunctions", "list-state-machines", "--max-items", "1", "--output", "json"))
     assert json.loads(aws(cloud, "sts", "get-caller-identity", "--output", "json"))["Account"] == ACCOUNT

@@ -83,8 +83,9 @@ time.sleep(60)
 @needs_proc
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_its_starter_however_that_one_ends(ending: signal.Signals) -> None:
-    starter = subprocess.Popen([sys.executable, "-c", STARTER], cwd=ROOT, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, text=True)
+    starter = subprocess.Popen(
+        [sys.executable, "-c", STARTER], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     assert starter.stdout is not None
     state = starter.stdout.readline().strip()
     assert processes_naming(state)
@@ -100,12 +101,15 @@ def test_it_ends_when_one_of_its_own_processes_is_killed(victim: str) -> None:
     cloud = LocalCloud.start()
     invoke(cloud, function(cloud, "def handler(event, context): return 1"))
     state = str(cloud.state_dir)
-    (pid,) = [pid for pid in processes_naming(state)
-              if victim.encode() in (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[
-                  3 if victim == "keeper.py" else 2]]
+    (pid,) = [
+        pid
+        for pid in processes_naming(state)
+        if victim.encode() in (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[3 if victim == "keeper.py" else 2]
+    ]
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not processes_naming(state) and not Path(state).exists(), within=20,
-               what="the end of everything")
+    eventually(
+        lambda: not processes_naming(state) and not Path(state).exists(), within=20, what="the end of everything"
+    )
     with pytest.raises(LocalCloudError, match=r"ended by itself:\n(.|\n)*Running on http"):
         cloud.wait()
     cloud.stop()

@@ -29,8 +29,15 @@ def test_a_token_is_answered_with_an_output(machines: Machines) -> None:
     machines.api.send_task_success(taskToken=token, output='{"ok": 1}')
     assert machines.ended(execution)["output"] == {"r": {"ok": 1}}
     assert machines.kinds(execution) == [
-        "ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskSubmitted", "TaskSucceeded",
-        "TaskStateExited", "ExecutionSucceeded"]
+        "ExecutionStarted",
+        "TaskStateEntered",
+        "TaskScheduled",
+        "TaskStarted",
+        "TaskSubmitted",
+        "TaskSucceeded",
+        "TaskStateExited",
+        "ExecutionSucceeded",
+    ]
 
 
 def test_a_failure_is_caught_by_its_error(machines: Machines) -> None:
@@ -60,8 +67,9 @@ def test_every_attempt_has_a_token_of_its_own_and_the_earlier_ones_are_closed(ma
 
 
 def test_a_second_answer_and_one_after_the_end_are_timed_out(machines: Machines) -> None:
-    execution = machines.start(jsonata({"A": machines.waiting_task("a", Next="W"),
-                                        "W": {"Type": "Wait", "Seconds": 1, "End": True}}))
+    execution = machines.start(
+        jsonata({"A": machines.waiting_task("a", Next="W"), "W": {"Type": "Wait", "Seconds": 1, "End": True}})
+    )
     token = machines.token(execution)
     machines.api.send_task_success(taskToken=token, output="1")
     assert refusal(machines.api.send_task_success, taskToken=token, output="2") == "TaskTimedOut"
@@ -144,9 +152,18 @@ def test_an_answer_before_the_function_returns_is_taken(cloud: LocalCloud, machi
             time.sleep(0.3)
     """
     name = function(cloud, code, allow("states:SendTaskSuccess"))
-    execution = machines.start(jsonata({"A": {
-        "Type": "Task", "Resource": CALLBACK, "End": True,
-        "Arguments": {"FunctionName": name, "Payload": {"token": "{% $states.context.Task.Token %}"}}}}))
+    execution = machines.start(
+        jsonata(
+            {
+                "A": {
+                    "Type": "Task",
+                    "Resource": CALLBACK,
+                    "End": True,
+                    "Arguments": {"FunctionName": name, "Payload": {"token": "{% $states.context.Task.Token %}"}},
+                }
+            }
+        )
+    )
     assert machines.ended(execution)["output"] == "early"
 
 

@@ -44,10 +44,12 @@ def test_the_same_start_again_is_the_same_execution_while_it_runs(machines: Mach
     again = machines.api.start_execution(stateMachineArn=machine, name=name, input='{"a":1}')
     assert (first["executionArn"], first["startDate"]) == (again["executionArn"], again["startDate"])
     assert refusal(machines.api.start_execution, stateMachineArn=machine, name=name, input="{}") == (
-        "ExecutionAlreadyExists")
+        "ExecutionAlreadyExists"
+    )
     machines.api.stop_execution(executionArn=first["executionArn"])
     assert refusal(machines.api.start_execution, stateMachineArn=machine, name=name, input='{"a": 1}') == (
-        "ExecutionAlreadyExists")
+        "ExecutionAlreadyExists"
+    )
     assert machines.kinds(first["executionArn"]).count("ExecutionStarted") == 1
 
 
@@ -63,12 +65,18 @@ def test_inputs_are_validated(machines: Machines) -> None:
 
 def test_a_stopped_execution_is_aborted_wherever_it_is(machines: Machines) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60}]
-    task = {"Type": "Task", "Resource": INVOKE, "End": True,
-            "Arguments": {"FunctionName": machines.worker, "Payload": {"mode": "sleep", "seconds": 3}}}
+    task = {
+        "Type": "Task",
+        "Resource": INVOKE,
+        "End": True,
+        "Arguments": {"FunctionName": machines.worker, "Payload": {"mode": "sleep", "seconds": 3}},
+    }
     pausing = {**task, "Retry": retry, "Arguments": {"FunctionName": "nobody"}}
     branch = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 300, "End": True}}}
     places = {
-        "WaitStateEntered": LONG, "TaskStarted": jsonata({"A": task}), "TaskFailed": jsonata({"A": pausing}),
+        "WaitStateEntered": LONG,
+        "TaskStarted": jsonata({"A": task}),
+        "TaskFailed": jsonata({"A": pausing}),
         "TaskSubmitted": jsonata({"A": machines.waiting_task("a")}),
         "ParallelStateStarted": jsonata({"A": {"Type": "Parallel", "Branches": [branch, branch], "End": True}}),
     }
@@ -99,15 +107,23 @@ def test_an_execution_runs_out_of_time(machines: Machines) -> None:
 
 
 def test_an_update_does_not_disturb_a_running_execution(cloud: LocalCloud, machines: Machines) -> None:
-    after = {"Type": "Task", "Resource": INVOKE, "End": True, "Output": "old",
-             "Arguments": {"FunctionName": machines.worker}}
+    after = {
+        "Type": "Task",
+        "Resource": INVOKE,
+        "End": True,
+        "Output": "old",
+        "Arguments": {"FunctionName": machines.worker},
+    }
     old = jsonata({"A": machines.waiting_task("a", Next="B"), "B": after})
     machine = machines.create(old)
     execution = machines.start(machine)
     token = machines.token(execution)
     powerless = role(cloud, "states.amazonaws.com")
-    machines.api.update_state_machine(stateMachineArn=machine, roleArn=powerless, definition=json.dumps(
-        jsonata({"New": {"Type": "Succeed", "Output": "new"}})))
+    machines.api.update_state_machine(
+        stateMachineArn=machine,
+        roleArn=powerless,
+        definition=json.dumps(jsonata({"New": {"Type": "Succeed", "Output": "new"}})),
+    )
     described = machines.api.describe_state_machine_for_execution(executionArn=execution)
     assert (json.loads(described["definition"]), described["roleArn"]) == (old, machines.role)
     assert (described["stateMachineArn"], described["name"]) == (machine, machine.rsplit(":", 1)[1])
@@ -119,8 +135,15 @@ def test_an_update_does_not_disturb_a_running_execution(cloud: LocalCloud, machi
 
 
 def test_a_history_has_the_shape_of_aws(machines: Machines) -> None:
-    task = {"Type": "Task", "Resource": INVOKE, "End": True, "TimeoutSeconds": 30, "Assign": {"z": "text", "n": 1},
-            "Arguments": {"FunctionName": machines.worker, "Payload": {"ü": 1}}, "Output": "done"}
+    task = {
+        "Type": "Task",
+        "Resource": INVOKE,
+        "End": True,
+        "TimeoutSeconds": 30,
+        "Assign": {"z": "text", "n": 1},
+        "Arguments": {"FunctionName": machines.worker, "Payload": {"ü": 1}},
+        "Output": "done",
+    }
     execution = machines.start(jsonata({"A": task}), {"v": 1})
     machines.ended(execution)
     history = machines.api.get_execution_history(executionArn=execution)["events"]
@@ -134,21 +157,54 @@ def test_a_history_has_the_shape_of_aws(machines: Machines) -> None:
     place = {"resourceType": "lambda", "resource": "invoke"}
     whole = {"truncated": False}
     assert history == [
-        {"id": 1, "previousEventId": 0, "type": "ExecutionStarted", "executionStartedEventDetails": {
-            "input": '{"v": 1}', "inputDetails": whole, "roleArn": machines.role}},
-        {"id": 2, "previousEventId": 1, "type": "TaskStateEntered", "stateEnteredEventDetails": {
-            "name": "A", "input": '{"v":1}', "inputDetails": whole}},
-        {"id": 3, "previousEventId": 2, "type": "TaskScheduled", "taskScheduledEventDetails": {
-            **place, "region": REGION, "timeoutInSeconds": 30,
-            "parameters": f'{{"FunctionName":"{machines.worker}","Payload":{{"ü":1}}}}'}},
+        {
+            "id": 1,
+            "previousEventId": 0,
+            "type": "ExecutionStarted",
+            "executionStartedEventDetails": {"input": '{"v": 1}', "inputDetails": whole, "roleArn": machines.role},
+        },
+        {
+            "id": 2,
+            "previousEventId": 1,
+            "type": "TaskStateEntered",
+            "stateEnteredEventDetails": {"name": "A", "input": '{"v":1}', "inputDetails": whole},
+        },
+        {
+            "id": 3,
+            "previousEventId": 2,
+            "type": "TaskScheduled",
+            "taskScheduledEventDetails": {
+                **place,
+                "region": REGION,
+                "timeoutInSeconds": 30,
+                "parameters": f'{{"FunctionName":"{machines.worker}","Payload":{{"ü":1}}}}',
+            },
+        },
         {"id": 4, "previousEventId": 3, "type": "TaskStarted", "taskStartedEventDetails": place},
-        {"id": 5, "previousEventId": 4, "type": "TaskSucceeded", "taskSucceededEventDetails": {
-            **place, "outputDetails": whole}},
-        {"id": 6, "previousEventId": 5, "type": "TaskStateExited", "stateExitedEventDetails": {
-            "name": "A", "output": '"done"', "outputDetails": whole,
-            "assignedVariables": {"z": '"text"', "n": "1"}, "assignedVariablesDetails": whole}},
-        {"id": 7, "previousEventId": 6, "type": "ExecutionSucceeded", "executionSucceededEventDetails": {
-            "output": '"done"', "outputDetails": whole}},
+        {
+            "id": 5,
+            "previousEventId": 4,
+            "type": "TaskSucceeded",
+            "taskSucceededEventDetails": {**place, "outputDetails": whole},
+        },
+        {
+            "id": 6,
+            "previousEventId": 5,
+            "type": "TaskStateExited",
+            "stateExitedEventDetails": {
+                "name": "A",
+                "output": '"done"',
+                "outputDetails": whole,
+                "assignedVariables": {"z": '"text"', "n": "1"},
+                "assignedVariablesDetails": whole,
+            },
+        },
+        {
+            "id": 7,
+            "previousEventId": 6,
+            "type": "ExecutionSucceeded",
+            "executionSucceededEventDetails": {"output": '"done"', "outputDetails": whole},
+        },
     ]
 
 
@@ -165,26 +221,44 @@ def test_a_history_comes_in_pages_in_both_directions_with_and_without_data(machi
     assert pages(PaginationConfig={"PageSize": 4}) == [[1, 2, 3, 4], [5, 6]]
     assert pages(reverseOrder=True, PaginationConfig={"PageSize": 4}) == [[6, 5, 4, 3], [2, 1]]
     bare = machines.api.get_execution_history(executionArn=execution, includeExecutionData=False)["events"]
-    assert not any("input" in details or "output" in details for event in bare for details in event.values()
-                   if isinstance(details, dict))
+    assert not any(
+        "input" in details or "output" in details
+        for event in bare
+        for details in event.values()
+        if isinstance(details, dict)
+    )
     assert refusal(machines.api.get_execution_history, executionArn=f"{execution}x") == "ExecutionDoesNotExist"
     assert refusal(machines.api.describe_execution, executionArn=f"{execution}x") == "ExecutionDoesNotExist"
 
 
 def test_executions_are_listed_newest_first_by_status_in_pages(machines: Machines) -> None:
-    machine = machines.create(jsonata({"A": {
-        "Type": "Choice", "Default": "F", "Choices": [
-            {"Condition": "{% $states.input = 's' %}", "Next": "S"},
-            {"Condition": "{% $states.input = 'w' %}", "Next": "W"}]},
-        "S": {"Type": "Succeed"}, "F": {"Type": "Fail"}, "W": {"Type": "Wait", "Seconds": 300, "End": True}}))
+    machine = machines.create(
+        jsonata(
+            {
+                "A": {
+                    "Type": "Choice",
+                    "Default": "F",
+                    "Choices": [
+                        {"Condition": "{% $states.input = 's' %}", "Next": "S"},
+                        {"Condition": "{% $states.input = 'w' %}", "Next": "W"},
+                    ],
+                },
+                "S": {"Type": "Succeed"},
+                "F": {"Type": "Fail"},
+                "W": {"Type": "Wait", "Seconds": 300, "End": True},
+            }
+        )
+    )
     executions = [machines.start(machine, given) for given in ("s", "f", "s", "w")]
     for execution in executions[:3]:
         machines.ended(execution)
 
     def listed(**options: Any) -> list[list[str]]:
         paginator = machines.api.get_paginator("list_executions")
-        return [[item["executionArn"] for item in page["executions"]]
-                for page in paginator.paginate(stateMachineArn=machine, **options)]
+        return [
+            [item["executionArn"] for item in page["executions"]]
+            for page in paginator.paginate(stateMachineArn=machine, **options)
+        ]
 
     assert sorted(itertools.chain(*listed())) == sorted(executions)
     assert listed(statusFilter="RUNNING") == [[executions[3]]]
@@ -193,8 +267,10 @@ def test_executions_are_listed_newest_first_by_status_in_pages(machines: Machine
     paged = listed(PaginationConfig={"PageSize": 3})
     assert [len(page) for page in paged] == [3, 1]
     assert len(set(itertools.chain(*paged))) == 4
-    dates = [item.get("stopDate") or item["startDate"]
-             for item in machines.api.list_executions(stateMachineArn=machine)["executions"]]
+    dates = [
+        item.get("stopDate") or item["startDate"]
+        for item in machines.api.list_executions(stateMachineArn=machine)["executions"]
+    ]
     assert dates == sorted(dates, reverse=True)
     assert refusal(machines.api.list_executions, stateMachineArn=f"{machine}x") == "StateMachineDoesNotExist"
     machines.api.stop_execution(executionArn=executions[3])
@@ -203,17 +279,27 @@ def test_executions_are_listed_newest_first_by_status_in_pages(machines: Machine
 @pytest.fixture(scope="module")
 def status_events(cloud: LocalCloud) -> Queue:
     queue = Queue(cloud, "events.amazonaws.com")
-    rule(cloud, {"source": ["aws.states"], "detail-type": ["Step Functions Execution Status Change"],
-                 "detail": {"name": [{"prefix": "told-"}]}}, Arn=queue.arn)
+    rule(
+        cloud,
+        {
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {"name": [{"prefix": "told-"}]},
+        },
+        Arn=queue.arn,
+    )
     return queue
 
 
-@pytest.mark.parametrize(("status", "definition", "expected"), [
-    ("SUCCEEDED", PASS, {"output": '{"v":1}', "outputDetails": {"included": True}}),
-    ("FAILED", jsonata({"A": {"Type": "Fail", "Error": "E", "Cause": "C"}}), {"error": "E", "cause": "C"}),
-    ("TIMED_OUT", {**LONG, "TimeoutSeconds": 1}, {"error": "States.Timeout"}),
-    ("ABORTED", LONG, {"error": "stopped", "cause": "by a test"}),
-])
+@pytest.mark.parametrize(
+    ("status", "definition", "expected"),
+    [
+        ("SUCCEEDED", PASS, {"output": '{"v":1}', "outputDetails": {"included": True}}),
+        ("FAILED", jsonata({"A": {"Type": "Fail", "Error": "E", "Cause": "C"}}), {"error": "E", "cause": "C"}),
+        ("TIMED_OUT", {**LONG, "TimeoutSeconds": 1}, {"error": "States.Timeout"}),
+        ("ABORTED", LONG, {"error": "stopped", "cause": "by a test"}),
+    ],
+)
 def test_every_change_of_status_is_told(
     machines: Machines, status_events: Queue, status: str, definition: dict[str, Any], expected: dict[str, Any]
 ) -> None:
@@ -228,26 +314,49 @@ def test_every_change_of_status_is_told(
         assert (body["account"], body["region"], body["resources"]) == (ACCOUNT, REGION, [execution])
     running, ended = (body["detail"] for body in messages)
     common = {
-        "executionArn": execution, "stateMachineArn": found["stateMachineArn"], "name": found["name"],
-        "startDate": round(found["startDate"].timestamp() * 1000), "input": '{"v": 1}',
-        "inputDetails": {"included": True}, "stateMachineVersionArn": None, "stateMachineAliasArn": None,
-        "redriveCount": 0, "redriveDate": None, "output": None, "outputDetails": None, "error": None, "cause": None,
+        "executionArn": execution,
+        "stateMachineArn": found["stateMachineArn"],
+        "name": found["name"],
+        "startDate": round(found["startDate"].timestamp() * 1000),
+        "input": '{"v": 1}',
+        "inputDetails": {"included": True},
+        "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None,
+        "redriveCount": 0,
+        "redriveDate": None,
+        "output": None,
+        "outputDetails": None,
+        "error": None,
+        "cause": None,
     }
-    assert running == {**common, "status": "RUNNING", "stopDate": None, "redriveStatus": "NOT_REDRIVABLE",
-                       "redriveStatusReason": "Execution is RUNNING and cannot be redriven"}
+    assert running == {
+        **common,
+        "status": "RUNNING",
+        "stopDate": None,
+        "redriveStatus": "NOT_REDRIVABLE",
+        "redriveStatusReason": "Execution is RUNNING and cannot be redriven",
+    }
     final = status == "SUCCEEDED"
     assert ended == {
-        **common, "status": status, "stopDate": round(found["stopDate"].timestamp() * 1000),
+        **common,
+        "status": status,
+        "stopDate": round(found["stopDate"].timestamp() * 1000),
         "redriveStatus": "NOT_REDRIVABLE" if final else "REDRIVABLE",
-        "redriveStatusReason": "Execution is SUCCEEDED and cannot be redriven" if final else None, **expected}
+        "redriveStatusReason": "Execution is SUCCEEDED and cannot be redriven" if final else None,
+        **expected,
+    }
 
 
-@pytest.mark.parametrize(("days", "status", "reason", "free"), [
-    (1, "REDRIVABLE", None, False), (13.9, "REDRIVABLE", None, False),
-    (14.1, "NOT_REDRIVABLE", "Execution redrivable period exceeded", False),
-    (89.9, "NOT_REDRIVABLE", "Execution redrivable period exceeded", False),
-    (90.1, "NOT_REDRIVABLE", "Execution redrivable period exceeded", True),
-])
+@pytest.mark.parametrize(
+    ("days", "status", "reason", "free"),
+    [
+        (1, "REDRIVABLE", None, False),
+        (13.9, "REDRIVABLE", None, False),
+        (14.1, "NOT_REDRIVABLE", "Execution redrivable period exceeded", False),
+        (89.9, "NOT_REDRIVABLE", "Execution redrivable period exceeded", False),
+        (90.1, "NOT_REDRIVABLE", "Execution redrivable period exceeded", True),
+    ],
+)
 def test_time_ends_redrives_and_frees_names(days: float, status: str, reason: str | None, free: bool) -> None:
     from local_cloud.state_machines.api import may_reuse_name
     from local_cloud.state_machines.status_events import redrive_status
@@ -259,18 +368,35 @@ def test_time_ends_redrives_and_frees_names(days: float, status: str, reason: st
 
 
 def test_an_express_machine_answers_synchronously(machines: Machines) -> None:
-    machine = machines.create(jsonata({"A": {"Type": "Task", "Resource": INVOKE, "End": True, "Arguments": {
-        "FunctionName": machines.worker, "Payload": "{% $states.input %}"},
-        "Output": "{% $states.result.Payload %}"}}), type="EXPRESS")
+    machine = machines.create(
+        jsonata(
+            {
+                "A": {
+                    "Type": "Task",
+                    "Resource": INVOKE,
+                    "End": True,
+                    "Arguments": {"FunctionName": machines.worker, "Payload": "{% $states.input %}"},
+                    "Output": "{% $states.result.Payload %}",
+                }
+            }
+        ),
+        type="EXPRESS",
+    )
     client = machines.cloud.client("stepfunctions", config=Config(inject_host_prefix=False))
     answer = client.start_sync_execution(stateMachineArn=machine, input='{"v": 1}')
     assert (answer["status"], json.loads(answer["output"])) == ("SUCCEEDED", {"echo": {"v": 1}})
 
 
 def test_an_execution_beyond_the_longest_history_fails(machines: Machines) -> None:
-    execution = machines.start(jsonata({"A": {"Type": "Pass", "Output": "{% 1 %}", "Next": "B"}, "B": {
-        "Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "C"}], "Default": "A"},
-        "C": {"Type": "Succeed"}}))
+    execution = machines.start(
+        jsonata(
+            {
+                "A": {"Type": "Pass", "Output": "{% 1 %}", "Next": "B"},
+                "B": {"Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "C"}], "Default": "A"},
+                "C": {"Type": "Succeed"},
+            }
+        )
+    )
     found = machines.ended(execution, within=60)
     assert (found["status"], found["error"]) == ("FAILED", "States.Runtime")
     assert "maximum number of history events (25000)" in found["cause"]

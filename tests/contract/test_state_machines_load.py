@@ -19,9 +19,12 @@ WAITING = 100
 
 def server(cloud: LocalCloud) -> Path:
     """The server's own process in /proc."""
-    (found,) = [Path("/proc", str(pid)) for pid in processes_naming(str(cloud.state_dir))
-                if b"-m\0local_cloud.server" in Path("/proc", str(pid), "cmdline").read_bytes()
-                and b"keeper" not in Path("/proc", str(pid), "cmdline").read_bytes()]
+    (found,) = [
+        Path("/proc", str(pid))
+        for pid in processes_naming(str(cloud.state_dir))
+        if b"-m\0local_cloud.server" in Path("/proc", str(pid), "cmdline").read_bytes()
+        and b"keeper" not in Path("/proc", str(pid), "cmdline").read_bytes()
+    ]
     return found
 
 

@@ -12,9 +12,18 @@ from local_cloud.process import ACCOUNT, REGION, LocalCloud
 from tests.contract.lambdas import allow, eventually, function, invoke, role, unique
 from tests.contract.state_machines import CALLBACK, INVOKE, Machines, jsonata
 
-DELIVERY = allow(["logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
-                  "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies",
-                  "logs:DescribeLogGroups"])
+DELIVERY = allow(
+    [
+        "logs:CreateLogDelivery",
+        "logs:GetLogDelivery",
+        "logs:UpdateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:DescribeResourcePolicies",
+        "logs:DescribeLogGroups",
+    ]
+)
 PASS = jsonata({"A": {"Type": "Pass", "End": True}})
 
 
@@ -32,20 +41,30 @@ def call(resource: str, **arguments: Any) -> dict[str, Any]:
     return jsonata({"A": {"Type": "Task", "Resource": resource, "Arguments": arguments, "End": True}})
 
 
-@pytest.mark.parametrize(("resource", "action", "error"), [
-    (INVOKE, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
-    (CALLBACK, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
-    ("arn:aws:states:::sns:publish", "SNS:Publish", "SNS.AuthorizationErrorException"),
-    ("arn:aws:states:::dynamodb:getItem", "dynamodb:GetItem", "DynamoDB.AmazonDynamoDBException"),
-    ("arn:aws:states:::aws-sdk:sagemaker:stopTrainingJob", "sagemaker:StopTrainingJob", "SageMaker.SageMakerException"),
-])
+@pytest.mark.parametrize(
+    ("resource", "action", "error"),
+    [
+        (INVOKE, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
+        (CALLBACK, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
+        ("arn:aws:states:::sns:publish", "SNS:Publish", "SNS.AuthorizationErrorException"),
+        ("arn:aws:states:::dynamodb:getItem", "dynamodb:GetItem", "DynamoDB.AmazonDynamoDBException"),
+        (
+            "arn:aws:states:::aws-sdk:sagemaker:stopTrainingJob",
+            "sagemaker:StopTrainingJob",
+            "SageMaker.SageMakerException",
+        ),
+    ],
+)
 def test_a_role_without_the_permission_fails_the_task(
     machines: Machines, powerless: str, resource: str, action: str, error: str
 ) -> None:
     sns, table = machines.cloud.client("sns"), unique("table")
     machines.cloud.client("dynamodb").create_table(
-        TableName=table, AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}], BillingMode="PAY_PER_REQUEST")
+        TableName=table,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
     arguments: dict[str, dict[str, Any]] = {
         "lambda": {"FunctionName": machines.worker, "Payload": {"token": "{% $states.context %}"}},
         "SNS": {"TopicArn": sns.create_topic(Name=unique("topic"))["TopicArn"], "Message": "m"},
@@ -70,14 +89,17 @@ def test_a_role_that_step_functions_may_not_assume_is_refused(cloud: LocalCloud,
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-@pytest.mark.parametrize(("service", "operation", "injected", "error"), [
-    ("lambda", "Invoke", "TooManyRequestsException", "Lambda.TooManyRequestsException"),
-    ("lambda", "Invoke", "ServiceException", "Lambda.ServiceException"),
-    ("lambda", "Invoke", "InternalFailure", "Lambda.AWSLambdaException"),
-    ("sns", "Publish", "InternalError", "SNS.InternalErrorException"),
-    ("sns", "Publish", "Throttled", "SNS.ThrottledException"),
-    ("sns", "Publish", "Throttling", "SNS.AmazonSNSException"),
-])
+@pytest.mark.parametrize(
+    ("service", "operation", "injected", "error"),
+    [
+        ("lambda", "Invoke", "TooManyRequestsException", "Lambda.TooManyRequestsException"),
+        ("lambda", "Invoke", "ServiceException", "Lambda.ServiceException"),
+        ("lambda", "Invoke", "InternalFailure", "Lambda.AWSLambdaException"),
+        ("sns", "Publish", "InternalError", "SNS.InternalErrorException"),
+        ("sns", "Publish", "Throttled", "SNS.ThrottledException"),
+        ("sns", "Publish", "Throttling", "SNS.AmazonSNSException"),
+    ],
+)
 def test_an_error_of_a_service_has_its_name_and_is_retried_by_it(
     machines: Machines, service: str, operation: str, injected: str, error: str
 ) -> None:
@@ -101,31 +123,52 @@ def test_an_error_of_a_service_has_its_name_and_is_retried_by_it(
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a field that does not exist": ({"A": {"Type": "Pass", "Argument": {}, "End": True}}, "Argument"),
-    "a target that does not exist": ({"A": {"Type": "Pass", "Next": "ZZ"}},
-                                     r"MISSING_TRANSITION_TARGET: Missing 'Next' target: ZZ at /States/A/Next"),
+    "a target that does not exist": (
+        {"A": {"Type": "Pass", "Next": "ZZ"}},
+        r"MISSING_TRANSITION_TARGET: Missing 'Next' target: ZZ at /States/A/Next",
+    ),
     "a choice's target that does not exist": (
-        {"A": {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "ZZ"}]}}, r"ZZ at /States/A/Choices"),
+        {"A": {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": "ZZ"}]}},
+        r"ZZ at /States/A/Choices",
+    ),
     "a catcher's target that does not exist": (
-        {"A": {"Type": "Parallel", "Branches": [PASS], "End": True,
-               "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "ZZ"}]}}, r"ZZ at /States/A/Catch\[0\]/Next"),
+        {
+            "A": {
+                "Type": "Parallel",
+                "Branches": [PASS],
+                "End": True,
+                "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "ZZ"}],
+            }
+        },
+        r"ZZ at /States/A/Catch\[0\]/Next",
+    ),
     "a state in a branch without an end": (
         {"A": {"Type": "Parallel", "Branches": [jsonata({"B": {"Type": "Pass"}})], "End": True}},
-        r"\[Next\] or \[End\] at /States/A/Branches\[0\]/States/B"),
-    "a state that nothing leads to": ({"A": {"Type": "Pass", "End": True}, "B": {"Type": "Pass", "End": True}},
-                                      r'State "B" is not reachable'),
-    "an expression that cannot be read": ({"A": {"Type": "Pass", "Output": "{% 1 + %}", "End": True}},
-                                          r"INVALID_JSONATA_EXPRESSION[^']*/States/A/Output"),
+        r"\[Next\] or \[End\] at /States/A/Branches\[0\]/States/B",
+    ),
+    "a state that nothing leads to": (
+        {"A": {"Type": "Pass", "End": True}, "B": {"Type": "Pass", "End": True}},
+        r'State "B" is not reachable',
+    ),
+    "an expression that cannot be read": (
+        {"A": {"Type": "Pass", "Output": "{% 1 + %}", "End": True}},
+        r"INVALID_JSONATA_EXPRESSION[^']*/States/A/Output",
+    ),
     "a field of the other language": ({"A": {"Type": "Pass", "Parameters": {"a": 1}, "End": True}}, "Parameters"),
     "a state of no known type": ({"A": {"Type": "Pas", "End": True}}, "Pas"),
     "a task without a resource": ({"A": {"Type": "Task", "End": True}}, "Resource"),
     "an integration that does not exist": (
-        {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:fly", "End": True}}, "lambda:fly"),
+        {"A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:fly", "End": True}},
+        "lambda:fly",
+    ),
     "a heartbeat longer than the timeout": (
         {"A": {"Type": "Task", "Resource": CALLBACK, "TimeoutSeconds": 5, "HeartbeatSeconds": 9, "End": True}},
-        "HeartbeatSeconds"),
+        "HeartbeatSeconds",
+    ),
     "a retry where there is nothing to retry": (
         {"A": {"Type": "Pass", "Retry": [{"ErrorEquals": ["States.ALL"]}], "End": True}},
-        "Field is not supported at /States/A/Retry"),
+        "Field is not supported at /States/A/Retry",
+    ),
 }
 
 
@@ -158,7 +201,9 @@ def test_a_redrive_needs_permission_on_the_execution(cloud: LocalCloud, machines
     """
     other = execution.replace(":execution:", ":execution:other-")
     assert invoke(cloud, function(cloud, code, allow("states:RedriveExecution", other)), execution) == (
-        "AccessDeniedException", None)
+        "AccessDeniedException",
+        None,
+    )
     assert invoke(cloud, function(cloud, code, allow("states:RedriveExecution", execution)), execution) == (None, None)
 
 
@@ -166,7 +211,8 @@ def test_a_bad_definition_is_no_update(machines: Machines) -> None:
     machine = machines.create(PASS)
     with pytest.raises(ClientError, match="ZZ"):
         machines.api.update_state_machine(
-            stateMachineArn=machine, definition=json.dumps(jsonata({"A": {"Type": "Pass", "Next": "ZZ"}})))
+            stateMachineArn=machine, definition=json.dumps(jsonata({"A": {"Type": "Pass", "Next": "ZZ"}}))
+        )
     assert json.loads(machines.api.describe_state_machine(stateMachineArn=machine)["definition"]) == PASS
 
 
@@ -174,20 +220,34 @@ def test_a_bad_definition_or_role_fails_the_stack_with_the_reason(cloud: LocalCl
     cloudformation = cloud.client("cloudformation")
     bad = jsonata({"A": {"Type": "Pass", "Next": "ZZ"}})
     stranger = role(cloud, "lambda.amazonaws.com")
-    for definition, role_arn, reason in ((bad, machines.role, "Missing 'Next' target: ZZ"),
-                                         (PASS, stranger, "authorized to assume the provided role")):
+    for definition, role_arn, reason in (
+        (bad, machines.role, "Missing 'Next' target: ZZ"),
+        (PASS, stranger, "authorized to assume the provided role"),
+    ):
         stack = unique("stack")
-        cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps({"Resources": {"Machine": {
-            "Type": "AWS::StepFunctions::StateMachine",
-            "Properties": {"RoleArn": role_arn, "DefinitionString": json.dumps(definition)}}}}))
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateBody=json.dumps(
+                {
+                    "Resources": {
+                        "Machine": {
+                            "Type": "AWS::StepFunctions::StateMachine",
+                            "Properties": {"RoleArn": role_arn, "DefinitionString": json.dumps(definition)},
+                        }
+                    }
+                }
+            ),
+        )
 
         def look(stack: str = stack) -> str | None:
             found = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
             return found if not found.endswith("PROGRESS") else None
 
         assert eventually(look, what="the end of the stack") in ("ROLLBACK_COMPLETE", "CREATE_FAILED")
-        reasons = [event.get("ResourceStatusReason", "")
-                   for event in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]]
+        reasons = [
+            event.get("ResourceStatusReason", "")
+            for event in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+        ]
         assert any(reason in text for text in reasons), reasons
 
 
@@ -196,22 +256,35 @@ def test_executions_are_logged_at_the_level_that_is_set(cloud: LocalCloud, machi
     logs, group = cloud.client("logs"), f"/aws/vendedlogs/states/{unique('log')}"
     logs.create_log_group(logGroupName=group)
     arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:*"
-    configuration = {"level": level, "includeExecutionData": level == "ALL",
-                     "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}]}
+    configuration = {
+        "level": level,
+        "includeExecutionData": level == "ALL",
+        "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": arn}}],
+    }
     definition = jsonata({"A": {"Type": "Pass", "Next": "F"}, "F": {"Type": "Fail", "Error": "E", "Cause": "ü"}})
     machine = machines.create(definition, loggingConfiguration=configuration)
     execution = machines.start(machine, {"v": 1})
     machines.ended(execution)
     lines = [json.loads(event["message"]) for event in logs.filter_log_events(logGroupName=group)["events"]]
-    expected = {"ALL": machines.kinds(execution), "ERROR": ["FailStateEntered", "ExecutionFailed"],
-                "FATAL": ["ExecutionFailed"]}
+    expected = {
+        "ALL": machines.kinds(execution),
+        "ERROR": ["FailStateEntered", "ExecutionFailed"],
+        "FATAL": ["ExecutionFailed"],
+    }
     assert [line["type"] for line in lines] == expected[level]
     assert all(line["execution_arn"] == execution for line in lines)
     assert lines[-1]["details"] == {"error": "E", "cause": "ü"}
     if level == "ALL":
         assert lines[0]["details"]["input"] == '{"v": 1}'
-        assert lines[0].keys() == {"id", "type", "details", "redrive_count", "previous_event_id", "event_timestamp",
-                                   "execution_arn"}
+        assert lines[0].keys() == {
+            "id",
+            "type",
+            "details",
+            "redrive_count",
+            "previous_event_id",
+            "event_timestamp",
+            "execution_arn",
+        }
     else:
         assert not any("input" in line["details"] for line in lines)
 

@@ -57,9 +57,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Showing:
     place = tmp_path_factory.mktemp("demo")
     scratch = place / "scratch"
     scratch.mkdir()
-    done = subprocess.run([sys.executable, "-m", "demo", "--folder", str(place / "demo")], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE_SECONDS, check=False,
-                          env={**os.environ, "TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"}, start_new_session=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "demo", "--folder", str(place / "demo")],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+        env={**os.environ, "TMPDIR": str(scratch), "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
     return Showing(done.returncode, done.stdout, place / "demo", scratch)
 
 
@@ -142,21 +150,29 @@ def stack() -> Iterator[Stack]:
 
 def aws(stack: Stack, *arguments: str) -> str:
     environment = {**os.environ, **stack.cloud.environment}
-    return subprocess.run([str(AWS), *arguments], env=environment, text=True, capture_output=True, check=True,
-                          timeout=120).stdout
+    return subprocess.run(
+        [str(AWS), *arguments], env=environment, text=True, capture_output=True, check=True, timeout=120
+    ).stdout
 
 
 def rooms_found(model: Path, image: Path, scratch: Path) -> int:
     environment = {**os.environ, "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(scratch)}
-    done = subprocess.run([str(PYTHON), "-c", FIND_ROOMS, str(model), str(image)], env=environment, text=True,
-                          capture_output=True, check=True, timeout=120)
+    done = subprocess.run(
+        [str(PYTHON), "-c", FIND_ROOMS, str(model), str(image)],
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["names"] == {"0": "room"}
     return int(found["rooms"])
 
 
 def test_a_synced_folder_is_trained_from_cached_weights_and_its_model_finds_rooms(
-        stack: Stack, demo: Showing, tmp_path: Path) -> None:
+    stack: Stack, demo: Showing, tmp_path: Path
+) -> None:
     assert demo.exit_code == 0, demo.output
     pretrained = demo.folder / "best.pt"
     aws(stack, "s3", "cp", str(pretrained), f"s3://{stack.artifact_bucket}/weights/yolov8n-seg.pt")
@@ -175,8 +191,19 @@ def test_a_synced_folder_is_trained_from_cached_weights_and_its_model_finds_room
     run = stack.run(execution["name"])
     assert run["training_seconds"] == job["TrainingTimeInSeconds"]
     assert run["billable_seconds"] == job["BillableTimeInSeconds"]
-    log = aws(stack, "logs", "filter-log-events", "--log-group-name", "/aws/sagemaker/TrainingJobs",
-              "--filter-pattern", "TRANSFERRED", "--query", "events[].message", "--output", "text")
+    log = aws(
+        stack,
+        "logs",
+        "filter-log-events",
+        "--log-group-name",
+        "/aws/sagemaker/TrainingJobs",
+        "--filter-pattern",
+        "TRANSFERRED",
+        "--query",
+        "events[].message",
+        "--output",
+        "text",
+    )
     transferred = re.search(r"TRANSFERRED (\d+) of (\d+)", log)
     assert transferred, log
     assert int(transferred[1]) > 0

@@ -363,8 +363,9 @@ def test_sigterm_delivers_the_best_model_so_far(folder_dataset: Path, tmp_path: 
 
 
 def test_pretrained_weights_come_from_their_channel(finished: Host, folder_dataset: Path, tmp_path: Path) -> None:
-    host = make_host(tmp_path, folder_dataset, model="yolov8n-seg.pt",
-                     arguments={"epochs": 1, "pretrained": True, "plots": True})
+    host = make_host(
+        tmp_path, folder_dataset, model="yolov8n-seg.pt", arguments={"epochs": 1, "pretrained": True, "plots": True}
+    )
     weights = host.root / "input/data/weights"
     weights.mkdir()
     shutil.copy(finished.model / "best.pt", weights / "yolov8n-seg.pt")
@@ -427,16 +428,23 @@ def test_only_what_is_missing_is_installed_and_the_image_stays_as_it_is(tmp_path
     wheel.parent.mkdir()
     with zipfile.ZipFile(wheel, "w") as packed:
         packed.writestr("tiny_package.py", "")
-        packed.writestr("tiny_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-package\n"
-                        "Version: 1.0\nRequires-Dist: torch==0.0\n")
-        packed.writestr("tiny_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n"
-                        "Tag: py3-none-any\n")
+        packed.writestr(
+            "tiny_package-1.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: tiny-package\nVersion: 1.0\nRequires-Dist: torch==0.0\n",
+        )
+        packed.writestr(
+            "tiny_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         packed.writestr("tiny_package-1.0.dist-info/RECORD", "")
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     requirements = f"tiny-package==1.0 \\\n    --hash=sha256:{digest}\n"
     (host.root / "input/data/code/requirements.txt").write_text(requirements)
-    pip: dict[str, Any] = {"PATH": f"{REPOSITORY / '.venvs/uv/bin'}:/usr/bin:/bin", "PIP_NO_INDEX": "1",
-           "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(wheel.parent)}
+    pip: dict[str, Any] = {
+        "PATH": f"{REPOSITORY / '.venvs/uv/bin'}:/usr/bin:/bin",
+        "PIP_NO_INDEX": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_FIND_LINKS": str(wheel.parent),
+    }
     assert host.run(**pip) == 0, host.log
     assert "Installing: tiny-package==1.0" in host.log
     assert f"{tmp_path}/tmp/traindrop/packages/tiny_package.py" in host.log
@@ -446,7 +454,8 @@ def test_only_what_is_missing_is_installed_and_the_image_stays_as_it_is(tmp_path
 
 
 def test_sigterm_before_the_first_epoch_is_done_ends_quickly_and_without_a_model(
-        folder_dataset: Path, tmp_path: Path) -> None:
+    folder_dataset: Path, tmp_path: Path
+) -> None:
     host = make_host(tmp_path, folder_dataset)
     assert host.run(signal_at(signal.SIGTERM, "FRESH start", 0)) == 143, host.log
     assert "STOPPED before the first epoch was done" in host.log

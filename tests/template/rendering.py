@@ -82,8 +82,11 @@ def definition() -> dict[str, Any]:
 def _value(name: str) -> str:
     if name.endswith("FunctionArn"):
         return f"arn:aws:lambda:us-east-1:000000000000:function:{name.removesuffix('Arn')}"
-    return {"Partition": "aws", "TopicArn": "arn:aws:sns:us-east-1:000000000000:topic",
-            "ReconcilePeriodSeconds": "1800"}[name]
+    return {
+        "Partition": "aws",
+        "TopicArn": "arn:aws:sns:us-east-1:000000000000:topic",
+        "ReconcilePeriodSeconds": "1800",
+    }[name]
 
 
 def substituted_names() -> set[str]:
@@ -93,8 +96,11 @@ def substituted_names() -> set[str]:
 
 def resources(of_type: str) -> dict[str, dict[str, Any]]:
     """Properties of the transformed resources of one type, by logical id."""
-    return {name: resource.get("Properties", {}) for name, resource in transformed()["Resources"].items()
-            if resource["Type"] == of_type}
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in transformed()["Resources"].items()
+        if resource["Type"] == of_type
+    }
 
 
 def statements(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -110,9 +116,10 @@ def listed(value: Any) -> list[Any]:
 
 def role_statements() -> dict[str, list[dict[str, Any]]]:
     """What each role may do: its own statements and those of policies attached to it."""
-    found = {name: [statement for policy in role.get("Policies", [])
-                    for statement in statements(policy["PolicyDocument"])]
-             for name, role in resources("AWS::IAM::Role").items()}
+    found = {
+        name: [statement for policy in role.get("Policies", []) for statement in statements(policy["PolicyDocument"])]
+        for name, role in resources("AWS::IAM::Role").items()
+    }
     for policy in resources("AWS::IAM::Policy").values():
         for role in policy["Roles"]:
             found[role["Ref"]] += statements(policy["PolicyDocument"])
@@ -121,9 +128,12 @@ def role_statements() -> dict[str, list[dict[str, Any]]]:
 
 def granted() -> dict[str, set[str]]:
     """The actions that each role is granted."""
-    return {role: {action for statement in found if statement["Effect"] == "Allow"
-                   for action in listed(statement["Action"])}
-            for role, found in role_statements().items()}
+    return {
+        role: {
+            action for statement in found if statement["Effect"] == "Allow" for action in listed(statement["Action"])
+        }
+        for role, found in role_statements().items()
+    }
 
 
 def references(value: Any) -> set[str]:

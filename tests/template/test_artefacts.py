@@ -36,7 +36,8 @@ def test_every_function_is_far_below_the_limit(shipped: dict[str, tuple[Path, st
 
 
 def test_every_compiled_file_is_for_the_processor_the_python_and_the_glibc_of_the_runtime(
-        shipped: dict[str, tuple[Path, str]]) -> None:
+    shipped: dict[str, tuple[Path, str]],
+) -> None:
     folder, _ = shipped["AcceptDropFunction"]
     assert list(folder.rglob("*.so"))
     assert not artefacts.unfit_libraries(folder, runtime="python3.13", architecture="arm64")
@@ -44,8 +45,17 @@ def test_every_compiled_file_is_for_the_processor_the_python_and_the_glibc_of_th
 
 def test_what_the_functions_and_the_training_need_is_in_it(shipped: dict[str, tuple[Path, str]]) -> None:
     folder, _ = shipped["StartTrainingFunction"]
-    for name in ("traindrop/prices.json", "traindrop/templates/report.html.j2", "training_entry/entry.sh",
-                 "training_entry/train.py", "environment.py", "pydantic", "yaml", "jinja2", "aws_lambda_powertools"):
+    for name in (
+        "traindrop/prices.json",
+        "traindrop/templates/report.html.j2",
+        "training_entry/entry.sh",
+        "training_entry/train.py",
+        "environment.py",
+        "pydantic",
+        "yaml",
+        "jinja2",
+        "aws_lambda_powertools",
+    ):
         assert (folder / name).exists(), name
     for name in ("boto3", "botocore", "local_cloud", "tests", "demo"):
         assert not (folder / name).exists(), name
@@ -55,11 +65,15 @@ def _library(machine: int, text: bytes = b"") -> bytes:
     return b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HH", 3, machine) + text
 
 
-@pytest.mark.parametrize(("name", "content", "reason"), [
-    ("a.cpython-313-aarch64-linux-gnu.so", _library(62), "for x86_64, not for arm64"),
-    ("a.cpython-311-aarch64-linux-gnu.so", _library(183), "for cp311, not for cp313"),
-    ("a.abi3.so", _library(183, b"GLIBC_2.17\0GLIBC_2.38\0"), "needs glibc 2.38"),
-    ("a.so", b"\xcf\xfa\xed\xfe", "no ELF file")])
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.cpython-313-aarch64-linux-gnu.so", _library(62), "for x86_64, not for arm64"),
+        ("a.cpython-311-aarch64-linux-gnu.so", _library(183), "for cp311, not for cp313"),
+        ("a.abi3.so", _library(183, b"GLIBC_2.17\0GLIBC_2.38\0"), "needs glibc 2.38"),
+        ("a.so", b"\xcf\xfa\xed\xfe", "no ELF file"),
+    ],
+)
 def test_a_library_that_lambda_could_not_load_is_found(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     (tmp_path / name).write_bytes(content)
     assert artefacts.unfit_libraries(tmp_path, runtime="python3.13", architecture="arm64") == [f"{name}: {reason}"]

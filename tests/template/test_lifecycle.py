@@ -20,9 +20,21 @@ def test_a_deleted_stack_leaves_the_users_data_and_can_be_deployed_again(tmp_pat
         s3.put_object(Bucket=first["ArtifactBucketName"], Key="models/rooms/run/best.pt", Body=b"model")
         done = subprocess.run(
             [str(SAM_BIN / "sam"), "delete", "--no-prompts", "--stack-name", "traindrop", "--region", "us-east-1"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-            env={**os.environ, **cloud.environment, "SAM_CLI_TELEMETRY": "0", "__SAM_CLI_APP_DIR": str(tmp_path),
-                 "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "NO_PROXY": "127.0.0.1"})
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={
+                **os.environ,
+                **cloud.environment,
+                "SAM_CLI_TELEMETRY": "0",
+                "__SAM_CLI_APP_DIR": str(tmp_path),
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "NO_PROXY": "127.0.0.1",
+            },
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         body = s3.get_object(Bucket=first["ArtifactBucketName"], Key="models/rooms/run/best.pt")["Body"]
         assert body.read() == b"model"

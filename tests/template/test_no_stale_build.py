@@ -35,7 +35,17 @@ def test_a_module_that_was_removed_is_not_shipped_by_the_next_build(tmp_path: Pa
 
 def _build(source: Path, home: Path) -> None:
     done = subprocess.run(
-        [str(SAM_BIN / "sam"), "build"], cwd=source, capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, "PATH": f"{SAM_BIN}{os.pathsep}{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0",
-             "__SAM_CLI_APP_DIR": str(home)})
+        [str(SAM_BIN / "sam"), "build"],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={
+            **os.environ,
+            "PATH": f"{SAM_BIN}{os.pathsep}{os.environ['PATH']}",
+            "SAM_CLI_TELEMETRY": "0",
+            "__SAM_CLI_APP_DIR": str(home),
+        },
+    )
     assert done.returncode == 0, done.stdout + done.stderr

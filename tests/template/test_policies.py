@@ -10,26 +10,51 @@ import pytest
 from tests.template.rendering import ROOT, TEMPLATE, granted, listed, resources, role_statements, written
 
 CALLS = {
-    "dynamodb:DeleteItem": "delete_item", "dynamodb:GetItem": "get_item", "dynamodb:PutItem": "put_item",
-    "dynamodb:UpdateItem": "update_item", "logs:DescribeLogStreams": "describe_log_streams",
-    "logs:GetLogEvents": "get_log_events", "s3:AbortMultipartUpload": "upload_fileobj",
-    "s3:GetObject": "get_object|head_object|s3.copy", "s3:ListBucket": "list_objects_v2|head_object|get_object",
-    "s3:PutObject": "put_object|upload_fileobj", "sagemaker:CreateTrainingJob": "create_training_job",
-    "sagemaker:AddTags": '"Tags"', "sagemaker:DescribeTrainingJob": "describe_training_job",
-    "sagemaker:StopTrainingJob": "stop_training_job", "sns:Publish": "sns.publish", "iam:PassRole": '"RoleArn"',
-    "states:StartExecution": "start_execution", "states:DescribeExecution": "describe_execution",
-    "states:GetExecutionHistory": "get_execution_history", "states:SendTaskSuccess": "send_task_success",
-    "states:SendTaskFailure": "send_task_failure"}
+    "dynamodb:DeleteItem": "delete_item",
+    "dynamodb:GetItem": "get_item",
+    "dynamodb:PutItem": "put_item",
+    "dynamodb:UpdateItem": "update_item",
+    "logs:DescribeLogStreams": "describe_log_streams",
+    "logs:GetLogEvents": "get_log_events",
+    "s3:AbortMultipartUpload": "upload_fileobj",
+    "s3:GetObject": "get_object|head_object|s3.copy",
+    "s3:ListBucket": "list_objects_v2|head_object|get_object",
+    "s3:PutObject": "put_object|upload_fileobj",
+    "sagemaker:CreateTrainingJob": "create_training_job",
+    "sagemaker:AddTags": '"Tags"',
+    "sagemaker:DescribeTrainingJob": "describe_training_job",
+    "sagemaker:StopTrainingJob": "stop_training_job",
+    "sns:Publish": "sns.publish",
+    "iam:PassRole": '"RoleArn"',
+    "states:StartExecution": "start_execution",
+    "states:DescribeExecution": "describe_execution",
+    "states:GetExecutionHistory": "get_execution_history",
+    "states:SendTaskSuccess": "send_task_success",
+    "states:SendTaskFailure": "send_task_failure",
+}
 """What in the code needs an action; a function that is granted one that no code needs is a fault."""
 
 ONLY_ON_AWS = {
     "TrainingRole": {
-        "cloudwatch:PutMetricData", "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken",
-        "ecr:GetDownloadUrlForLayer", "s3:AbortMultipartUpload"},
+        "cloudwatch:PutMetricData",
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:GetAuthorizationToken",
+        "ecr:GetDownloadUrlForLayer",
+        "s3:AbortMultipartUpload",
+    },
     "TrainingStateMachineRole": {
-        "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
-        "logs:GetLogDelivery", "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:UpdateLogDelivery"},
-    "ExtractModelFunctionRole": {"s3:AbortMultipartUpload"}}
+        "logs:CreateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:DescribeLogGroups",
+        "logs:DescribeResourcePolicies",
+        "logs:GetLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:UpdateLogDelivery",
+    },
+    "ExtractModelFunctionRole": {"s3:AbortMultipartUpload"},
+}
 """Permissions that nothing on the local cloud uses, so no test there misses them: change them with AWS's docs open."""
 
 
@@ -41,8 +66,11 @@ def test_every_function_has_one_role_that_no_other_has() -> None:
 def test_every_statement_is_preceded_by_a_comment_that_says_why() -> None:
     lines = TEMPLATE.read_text().splitlines()
     starts = [number for number, line in enumerate(lines) if re.match(r"\s+- (Sid|Effect):", line)]
-    bare = [f"line {number + 1}: {lines[number].strip()}" for number in starts
-            if not re.match(r"\s+# \S+ \S+", lines[number - 1])]
+    bare = [
+        f"line {number + 1}: {lines[number].strip()}"
+        for number in starts
+        if not re.match(r"\s+# \S+ \S+", lines[number - 1])
+    ]
     assert not bare
     assert len(starts) == _count_statements(written()["Resources"])
 
@@ -70,11 +98,18 @@ def test_a_resource_of_everything_is_argued_on_its_line() -> None:
 
 
 def test_only_the_argued_statements_reach_everything() -> None:
-    reaching = {(role, action) for role, found in role_statements().items() for statement in found
-                if "*" in listed(statement["Resource"]) for action in listed(statement["Action"])}
+    reaching = {
+        (role, action)
+        for role, found in role_statements().items()
+        for statement in found
+        if "*" in listed(statement["Resource"])
+        for action in listed(statement["Action"])
+    }
     assert reaching == {
-        ("TrainingRole", "cloudwatch:PutMetricData"), ("TrainingRole", "ecr:GetAuthorizationToken"),
-        *(("TrainingStateMachineRole", action) for action in ONLY_ON_AWS["TrainingStateMachineRole"])}
+        ("TrainingRole", "cloudwatch:PutMetricData"),
+        ("TrainingRole", "ecr:GetAuthorizationToken"),
+        *(("TrainingStateMachineRole", action) for action in ONLY_ON_AWS["TrainingStateMachineRole"]),
+    }
 
 
 def test_no_action_has_a_wildcard() -> None:
@@ -98,8 +133,11 @@ def test_permissions_that_only_aws_uses_are_the_listed_ones() -> None:
 
 def test_managed_policies_are_no_more_than_logs_and_traces() -> None:
     """Only on AWS: MiniStack does not check them."""
-    names = {arn.rsplit("/", 1)[-1] for role in resources("AWS::IAM::Role").values()
-             for arn in role.get("ManagedPolicyArns", [])}
+    names = {
+        arn.rsplit("/", 1)[-1]
+        for role in resources("AWS::IAM::Role").values()
+        for arn in role.get("ManagedPolicyArns", [])
+    }
     assert names == {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 
 
@@ -111,8 +149,12 @@ def test_a_training_job_cannot_write_where_models_and_datasets_lie() -> None:
 
 
 def test_only_start_training_may_pass_a_role_and_only_to_sagemaker() -> None:
-    passing = [(role, statement) for role, found in role_statements().items() for statement in found
-               if "iam:PassRole" in listed(statement["Action"])]
+    passing = [
+        (role, statement)
+        for role, found in role_statements().items()
+        for statement in found
+        if "iam:PassRole" in listed(statement["Action"])
+    ]
     assert [role for role, _ in passing] == ["StartTrainingFunctionRole"]
     assert passing[0][1]["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     assert passing[0][1]["Resource"] == {"Fn::GetAtt": ["TrainingRole", "Arn"]}

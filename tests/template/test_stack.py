@@ -16,8 +16,14 @@ PSEUDO = {"AWS::AccountId", "AWS::NoValue", "AWS::Partition", "AWS::Region", "AW
 
 def test_the_outputs_are_those_of_the_contract_each_with_a_description() -> None:
     outputs = written()["Outputs"]
-    assert set(outputs) == {"DatasetBucketName", "ArtifactBucketName", "NotificationTopicArn", "StateMachineArn",
-                            "RunsTableName", "DashboardUrl"}
+    assert set(outputs) == {
+        "DatasetBucketName",
+        "ArtifactBucketName",
+        "NotificationTopicArn",
+        "StateMachineArn",
+        "RunsTableName",
+        "DashboardUrl",
+    }
     assert all(len(output["Description"]) > 15 for output in outputs.values())
 
 
@@ -31,12 +37,25 @@ def test_every_parameter_has_a_description_a_default_and_a_bound() -> None:
     assert sorted(name for group in groups for name in group["Parameters"]) == sorted(parameters)
 
 
-@pytest.mark.parametrize(("name", "good", "bad"), [
-    ("NotificationEmail", ["", "me@example.org"], ["me", "a b@example.org", "me@example"]),
-    ("TrainingImage", ["", "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10.0-gpu-py313",
-                       "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/team/own@sha256:" + "0" * 64],
-     ["pytorch/pytorch:latest", "123.dkr.ecr.us-east-1.amazonaws.com/x:1",
-      "763104351884.dkr.ecr.us-east-1.amazonaws.com/untagged"])])
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("NotificationEmail", ["", "me@example.org"], ["me", "a b@example.org", "me@example"]),
+        (
+            "TrainingImage",
+            [
+                "",
+                "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10.0-gpu-py313",
+                "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/team/own@sha256:" + "0" * 64,
+            ],
+            [
+                "pytorch/pytorch:latest",
+                "123.dkr.ecr.us-east-1.amazonaws.com/x:1",
+                "763104351884.dkr.ecr.us-east-1.amazonaws.com/untagged",
+            ],
+        ),
+    ],
+)
 def test_a_parameter_takes_what_is_right_and_refuses_what_is_wrong(name: str, good: list[str], bad: list[str]) -> None:
     pattern = written()["Parameters"][name]["AllowedPattern"]
     assert all(re.search(pattern, value) for value in good)
@@ -51,8 +70,10 @@ def test_every_reference_has_its_target() -> None:
 
 def test_no_resource_needs_itself() -> None:
     template = transformed()["Resources"]
-    graph = {name: (references(resource) | set(_listed(resource.get("DependsOn")))) & set(template)
-             for name, resource in template.items()}
+    graph = {
+        name: (references(resource) | set(_listed(resource.get("DependsOn")))) & set(template)
+        for name, resource in template.items()
+    }
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(template)
 
 
@@ -86,18 +107,33 @@ def test_a_function_is_told_every_name_that_it_reads_and_no_default_hides_a_miss
     """The steps that need a resource find its name in the environment, or fail at their first call."""
     needs = {
         "AcceptDropFunction": {"STATE_MACHINE_ARN", "TOPIC_ARN", "CLAIMS_TABLE", "UPLOAD_WINDOW_SECONDS"},
-        "ValidateDatasetFunction": {"RUNS_TABLE", "CLAIMS_TABLE", "ARTIFACT_BUCKET", "QUIET_PERIOD_SECONDS",
-                                    "UPLOAD_WINDOW_SECONDS"},
-        "StartTrainingFunction": {"RUNS_TABLE", "DATASET_BUCKET", "ARTIFACT_BUCKET", "TOPIC_ARN", "TRAINING_ROLE_ARN",
-                                  "TRAINING_IMAGE", "MAX_COST_PER_RUN_USD"},
-        "ReportJobEndFunction": {"RUNS_TABLE"}, "ReconcileJobFunction": {"RUNS_TABLE"},
+        "ValidateDatasetFunction": {
+            "RUNS_TABLE",
+            "CLAIMS_TABLE",
+            "ARTIFACT_BUCKET",
+            "QUIET_PERIOD_SECONDS",
+            "UPLOAD_WINDOW_SECONDS",
+        },
+        "StartTrainingFunction": {
+            "RUNS_TABLE",
+            "DATASET_BUCKET",
+            "ARTIFACT_BUCKET",
+            "TOPIC_ARN",
+            "TRAINING_ROLE_ARN",
+            "TRAINING_IMAGE",
+            "MAX_COST_PER_RUN_USD",
+        },
+        "ReportJobEndFunction": {"RUNS_TABLE"},
+        "ReconcileJobFunction": {"RUNS_TABLE"},
         "StopTrainingFunction": {"RUNS_TABLE", "CLAIMS_TABLE", "TOPIC_ARN"},
         "ExtractModelFunction": {"RUNS_TABLE", "ARTIFACT_BUCKET"},
         "PublishMetricsFunction": {"RUNS_TABLE", "CLAIMS_TABLE", "ARTIFACT_BUCKET"},
-        "WriteReportFunction": {"RUNS_TABLE", "ARTIFACT_BUCKET"}}
+        "WriteReportFunction": {"RUNS_TABLE", "ARTIFACT_BUCKET"},
+    }
     shared = {"LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
-    told = {name: set(function["Environment"]["Variables"]) for name, function in
-            resources("AWS::Lambda::Function").items()}
+    told = {
+        name: set(function["Environment"]["Variables"]) for name, function in resources("AWS::Lambda::Function").items()
+    }
     assert told == {name: names | shared for name, names in needs.items()}
 
 
@@ -126,24 +162,41 @@ def test_buckets_are_private_encrypted_versioned_tidy_and_outlive_the_stack() ->
 def test_what_only_serves_a_run_expires_and_models_never_do() -> None:
     rules = resources("AWS::S3::Bucket")["ArtifactBucket"]["LifecycleConfiguration"]["Rules"]
     assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule} == {
-        "checkpoints/": 30, "training-output/": 30}
+        "checkpoints/": 30,
+        "training-output/": 30,
+    }
 
 
 def test_what_the_user_owns_is_retained_and_nothing_has_a_name_that_a_second_deploy_would_meet() -> None:
     template = transformed()["Resources"]
     retained = {name for name, resource in template.items() if resource.get("DeletionPolicy", "").startswith("Retain")}
     assert retained == {"DatasetBucket", "ArtifactBucket", "RunsTable"}
-    naming = {"BucketName", "TableName", "TopicName", "QueueName", "FunctionName", "StateMachineName", "RoleName",
-              "AlarmName", "DashboardName", "Name"}
+    naming = {
+        "BucketName",
+        "TableName",
+        "TopicName",
+        "QueueName",
+        "FunctionName",
+        "StateMachineName",
+        "RoleName",
+        "AlarmName",
+        "DashboardName",
+        "Name",
+    }
     kinds = {"AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Permission"}
-    assert not [name for name, resource in template.items()
-                if resource["Type"] not in kinds and naming & set(resource.get("Properties", {}))]
+    assert not [
+        name
+        for name, resource in template.items()
+        if resource["Type"] not in kinds and naming & set(resource.get("Properties", {}))
+    ]
 
 
 def test_tables_have_their_keys_recovery_and_a_lapse_for_claims() -> None:
     tables = resources("AWS::DynamoDB::Table")
     assert {name: table["KeySchema"][0]["AttributeName"] for name, table in tables.items()} == {
-        "RunsTable": "run_id", "ClaimsTable": "claim"}
+        "RunsTable": "run_id",
+        "ClaimsTable": "claim",
+    }
     assert tables["ClaimsTable"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert all(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] for table in tables.values())
 
@@ -158,6 +211,15 @@ def test_the_dashboard_shows_the_metrics_that_the_functions_publish() -> None:
     body = re.sub(r"\$\{[^}]+\}", "x", dashboard["DashboardBody"]["Fn::Sub"])
     shown = json.loads(body)
     assert len(shown["widgets"]) == 6
-    for metric in ("RunsCompleted", "RunsFailed", "RunsStopped", "RunsRejected", "MeanAveragePrecision", "CostUsd",
-                   "SavedUsd", "TrainingSeconds", "SpotInterruptions"):
+    for metric in (
+        "RunsCompleted",
+        "RunsFailed",
+        "RunsStopped",
+        "RunsRejected",
+        "MeanAveragePrecision",
+        "CostUsd",
+        "SavedUsd",
+        "TrainingSeconds",
+        "SpotInterruptions",
+    ):
         assert f'"{metric}"' in body

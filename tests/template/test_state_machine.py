@@ -43,8 +43,10 @@ def test_the_execution_itself_ends_some_day() -> None:
 
 
 def test_every_substitution_is_given_and_used() -> None:
-    assert set(written()["Resources"]["TrainingStateMachine"]["Properties"]["DefinitionSubstitutions"]) == \
-        substituted_names()
+    assert (
+        set(written()["Resources"]["TrainingStateMachine"]["Properties"]["DefinitionSubstitutions"])
+        == substituted_names()
+    )
 
 
 def test_a_waiting_period_stays_within_the_history_of_an_execution() -> None:
@@ -56,8 +58,9 @@ def test_a_waiting_period_stays_within_the_history_of_an_execution() -> None:
 def test_the_machine_may_invoke_exactly_the_functions_that_its_states_name() -> None:
     substitutions = written()["Resources"]["TrainingStateMachine"]["Properties"]["DefinitionSubstitutions"]
     named = {value["Fn::GetAtt"][0] for value in substitutions.values() if "Fn::GetAtt" in value}
-    (invoking,) = [item for item in role_statements()["TrainingStateMachineRole"] if item["Action"] ==
-                   "lambda:InvokeFunction"]
+    (invoking,) = [
+        item for item in role_statements()["TrainingStateMachineRole"] if item["Action"] == "lambda:InvokeFunction"
+    ]
     assert {item["Fn::GetAtt"][0] for item in invoking["Resource"]} == named
 
 
@@ -65,7 +68,8 @@ def test_it_logs_everything_to_a_group_that_it_can_write_to_and_traces() -> None
     (machine,) = resources("AWS::StepFunctions::StateMachine").values()
     assert machine["LoggingConfiguration"]["Level"] == "ALL"
     assert machine["LoggingConfiguration"]["Destinations"] == [
-        {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["TrainingStateMachineLogs", "Arn"]}}}]
+        {"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["TrainingStateMachineLogs", "Arn"]}}}
+    ]
     group = resources("AWS::Logs::LogGroup")["TrainingStateMachineLogs"]
     assert group["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/states/")
     assert machine["TracingConfiguration"] == {"Enabled": True}

@@ -11,36 +11,51 @@ from traindrop.drops import RUN_ID, Drop, Misplaced, recognise, run_id_of, run_i
 MOMENT = datetime(2026, 11, 12, 1, 2, 3, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("key", "dataset", "form"), [
-    ("datasets/rooms.zip", "rooms", "archive"),
-    ("datasets/Rooms.ZIP", "Rooms", "archive"),
-    ("datasets/My rooms + más/data.yaml", "My rooms + más", "folder"),
-    ("datasets/a%2Bb/data.yml", "a%2Bb", "folder"),
-    ("datasets/rooms/training.yaml", "rooms", "folder"),
-])
+@pytest.mark.parametrize(
+    ("key", "dataset", "form"),
+    [
+        ("datasets/rooms.zip", "rooms", "archive"),
+        ("datasets/Rooms.ZIP", "Rooms", "archive"),
+        ("datasets/My rooms + más/data.yaml", "My rooms + más", "folder"),
+        ("datasets/a%2Bb/data.yml", "a%2Bb", "folder"),
+        ("datasets/rooms/training.yaml", "rooms", "folder"),
+    ],
+)
 def test_a_drop_is_recognised_by_its_raw_key(key: str, dataset: str, form: str) -> None:
     found = recognise(key)
     assert isinstance(found, Drop)
     assert (found.dataset, found.form) == (dataset, form)
 
 
-@pytest.mark.parametrize(("key", "right"), [
-    ("x.zip", "datasets/x.zip"),
-    ("datasets/a/b/data.yaml", "datasets/a/data.yaml"),
-    ("datasets/a/images.zip", "datasets/images.zip"),
-    ("datasets/data.yaml", "datasets/my-dataset/data.yaml"),
-    ("rooms/data.yaml", "datasets/rooms/data.yaml"),
-    ("datasets/rooms/Data.yaml", "datasets/rooms/data.yaml"),
-    (f"datasets/{'n' * 129}.zip", f"datasets/{'n' * 40}.zip"),
-])
+@pytest.mark.parametrize(
+    ("key", "right"),
+    [
+        ("x.zip", "datasets/x.zip"),
+        ("datasets/a/b/data.yaml", "datasets/a/data.yaml"),
+        ("datasets/a/images.zip", "datasets/images.zip"),
+        ("datasets/data.yaml", "datasets/my-dataset/data.yaml"),
+        ("rooms/data.yaml", "datasets/rooms/data.yaml"),
+        ("datasets/rooms/Data.yaml", "datasets/rooms/data.yaml"),
+        (f"datasets/{'n' * 129}.zip", f"datasets/{'n' * 40}.zip"),
+    ],
+)
 def test_a_misplaced_drop_is_told_its_right_key(key: str, right: str) -> None:
     found = recognise(key)
     assert isinstance(found, Misplaced)
     assert right in found.right_keys
 
 
-@pytest.mark.parametrize("key", ["datasets/training.yaml", "datasets/a/images/1.jpg", "datasets/a/labels/1.txt",
-                                 "a/b/training.yaml", "datasets/", "notes.yaml"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "datasets/training.yaml",
+        "datasets/a/images/1.jpg",
+        "datasets/a/labels/1.txt",
+        "a/b/training.yaml",
+        "datasets/",
+        "notes.yaml",
+    ],
+)
 def test_everything_else_is_ignored(key: str) -> None:
     assert recognise(key) is None
 

@@ -5,8 +5,13 @@ from hypothesis import strategies as st
 
 from traindrop import messages
 
-RUN = {"dataset": "My rooms + más", "run_id": "r-1", "bucket": "b", "key": "datasets/My rooms + más/data.yaml",
-       "execution_arn": "arn:aws-cn:states:cn-north-1:1:execution:m:r-1"}
+RUN = {
+    "dataset": "My rooms + más",
+    "run_id": "r-1",
+    "bucket": "b",
+    "key": "datasets/My rooms + más/data.yaml",
+    "execution_arn": "arn:aws-cn:states:cn-north-1:1:execution:m:r-1",
+}
 
 
 @given(st.text(max_size=300), st.text(min_size=1, max_size=128))
@@ -25,7 +30,10 @@ def test_a_message_ends_with_the_command_that_starts_the_dataset_again_and_the_r
 
 def test_attributes_are_never_empty_and_show_the_name_as_typed() -> None:
     assert messages.compose("Started", "h", [], RUN).attributes == {
-        "outcome": "Started", "dataset": "My rooms + más", "run_id": "r-1"}
+        "outcome": "Started",
+        "dataset": "My rooms + más",
+        "run_id": "r-1",
+    }
     assert "run_id" not in messages.misplaced("x", "b", "x.zip", ["datasets/x.zip"], "why").attributes
 
 

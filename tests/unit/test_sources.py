@@ -47,16 +47,30 @@ def code_of(s3: Any, body: bytes) -> str:
 
 
 def test_a_zip_with_a_top_folder_is_read_relative_to_it(s3: Any) -> None:
-    source = put(s3, archive({"rooms/data.yaml": YAML, "rooms/images/train/1.jpg": b"x", "rooms/.DS_Store": b"",
-                              "__MACOSX/rooms/._1.jpg": b""}))
+    source = put(
+        s3,
+        archive(
+            {
+                "rooms/data.yaml": YAML,
+                "rooms/images/train/1.jpg": b"x",
+                "rooms/.DS_Store": b"",
+                "__MACOSX/rooms/._1.jpg": b"",
+            }
+        ),
+    )
     assert source.root == "rooms/"
     assert sorted(source.files) == ["data.yaml", "images/train/1.jpg"]
     assert source.read("data.yaml") == YAML.encode()
 
 
 def test_a_large_zip_costs_few_requests(s3: Any) -> None:
-    body = archive({"data.yaml": YAML, **{f"labels/train/{n}.txt": b"0 .1 .1 .2 .2 .3 .3" for n in range(500)},
-                    **{f"images/train/{n}.jpg": b"x" * 10_000 for n in range(500)}})
+    body = archive(
+        {
+            "data.yaml": YAML,
+            **{f"labels/train/{n}.txt": b"0 .1 .1 .2 .2 .3 .3" for n in range(500)},
+            **{f"images/train/{n}.jpg": b"x" * 10_000 for n in range(500)},
+        }
+    )
     calls: list[str] = []
     s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     source = put(s3, body)
@@ -66,13 +80,16 @@ def test_a_large_zip_costs_few_requests(s3: Any) -> None:
     assert len(source.files) == 1001
 
 
-@pytest.mark.parametrize(("files", "code"), [
-    ({"images/1.jpg": b""}, "data_yaml.missing"),
-    ({"a/b/data.yaml": YAML}, "data_yaml.missing"),
-    ({"data.yaml": YAML, "../evil": b""}, "archive.unsafe_name"),
-    ({"data.yaml": YAML, "/etc/evil": b""}, "archive.unsafe_name"),
-    ({"data.yaml": YAML, "a\nb": b""}, "archive.unsafe_name"),
-])
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ({"images/1.jpg": b""}, "data_yaml.missing"),
+        ({"a/b/data.yaml": YAML}, "data_yaml.missing"),
+        ({"data.yaml": YAML, "../evil": b""}, "archive.unsafe_name"),
+        ({"data.yaml": YAML, "/etc/evil": b""}, "archive.unsafe_name"),
+        ({"data.yaml": YAML, "a\nb": b""}, "archive.unsafe_name"),
+    ],
+)
 def test_a_zip_that_cannot_be_right_is_refused_by_name(s3: Any, files: dict[str, Any], code: str) -> None:
     assert code_of(s3, archive(files)) == code
 

@@ -64,7 +64,7 @@ def test_no_single_flipped_bit_or_cut_goes_unnoticed(tmp_path: Path, files: dict
     whole = newest.read_bytes()
     expected = {name: path.read_bytes() for name, path in files.items()}
     damages = [whole[:cut] for cut in range(0, len(whole), 997)]
-    damages += [whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1:] for at in range(0, len(whole), 499)]
+    damages += [whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :] for at in range(0, len(whole), 499)]
     for damage in damages:
         newest.write_bytes(damage)
         target = store(tmp_path)
@@ -79,7 +79,8 @@ def test_no_single_flipped_bit_or_cut_goes_unnoticed(tmp_path: Path, files: dict
 
 
 def test_with_both_generations_damaged_nothing_is_restored_and_both_are_named(
-        tmp_path: Path, files: dict[str, Path]) -> None:
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
     save(store(tmp_path), files, 1, 2)
     for slot in ("a.zip", "b.zip"):
         (tmp_path / "checkpoints" / slot).write_bytes(b"PK torn")
@@ -131,7 +132,8 @@ def test_the_done_marker_is_believed_only_when_whole(tmp_path: Path) -> None:
 
 
 def test_what_lies_beside_the_generations_is_rewritten_only_when_it_changed(
-        tmp_path: Path, files: dict[str, Path]) -> None:
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
     target = store(tmp_path)
     target.show(files)
     shown = tmp_path / "checkpoints/best.pt"

@@ -17,9 +17,17 @@ from training_entry.job import Job, Paths
 
 def make_job(**changes: Any) -> Job:
     values: dict[str, Any] = {
-        "run_id": "run", "task": "segment", "model": "yolov8n-seg.pt", "arguments": {"epochs": 1}, "form": "archive",
-        "file": "rooms.zip", "data_root": "", "names": {0: "room", 1: "Tür: #1"},
-        "splits": {"train": ["images/train"], "val": ["images/val"]}, "expected": {}}
+        "run_id": "run",
+        "task": "segment",
+        "model": "yolov8n-seg.pt",
+        "arguments": {"epochs": 1},
+        "form": "archive",
+        "file": "rooms.zip",
+        "data_root": "",
+        "names": {0: "room", 1: "Tür: #1"},
+        "splits": {"train": ["images/train"], "val": ["images/val"]},
+        "expected": {},
+    }
     return Job(**{**values, **changes})
 
 
@@ -38,8 +46,15 @@ def paths(tmp_path: Path) -> Paths:
     return Paths(tmp_path / "ml", tmp_path / "work")
 
 
-MEMBERS = {"images/train/a.png": "", "images/train/deep/b.JPG": "", "images/val/c.webp": "", "labels/train/a.txt": "",
-           "images/train/notes.md": "", "__MACOSX/images/train/._a.png": "", "images/train/.hidden.png": ""}
+MEMBERS = {
+    "images/train/a.png": "",
+    "images/train/deep/b.JPG": "",
+    "images/val/c.webp": "",
+    "labels/train/a.txt": "",
+    "images/train/notes.md": "",
+    "__MACOSX/images/train/._a.png": "",
+    "images/train/.hidden.png": "",
+}
 
 
 def shown(images: list[Path], base: Path) -> list[str]:
@@ -52,8 +67,12 @@ def test_a_zip_is_unpacked_and_listed_by_absolute_paths(paths: Paths) -> None:
     base = paths.work / "dataset/top"
     assert shown(found.images["train"], base) == ["images/train/a.png", "images/train/deep/b.JPG"]
     described = yaml.safe_load(found.description.read_text())
-    assert described == {"path": str(base), "train": str(paths.work / "train.txt"),
-                         "val": str(paths.work / "val.txt"), "names": {0: "room", 1: "Tür: #1"}}
+    assert described == {
+        "path": str(base),
+        "train": str(paths.work / "train.txt"),
+        "val": str(paths.work / "val.txt"),
+        "names": {0: "room", 1: "Tür: #1"},
+    }
     assert (paths.work / "val.txt").read_text() == f"{base}/images/val/c.webp\n"
 
 
@@ -72,17 +91,31 @@ def test_a_folder_is_used_where_it_lies(paths: Paths) -> None:
     assert not (paths.work / "dataset").exists()
 
 
-@pytest.mark.parametrize("entries", [
-    ["images/train"], ["images"], ["."], ["images/val/c.webp", "images/train"], ["all.txt"],
-    ["images/some.txt"], ["images/val", "images/val/c.webp"]])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ["images/train"],
+        ["images"],
+        ["."],
+        ["images/val/c.webp", "images/train"],
+        ["all.txt"],
+        ["images/some.txt"],
+        ["images/val", "images/val/c.webp"],
+    ],
+)
 def test_splits_mean_the_same_as_when_the_dataset_was_validated(paths: Paths, entries: list[str]) -> None:
-    members = {**MEMBERS, "all.txt": "./images/val/c.webp\nimages/train/a.png\n/images/train/deep/b.JPG\r\n\n"
-               "images/none.png\nimages/train/notes.md\n", "images/some.txt": "./train/a.png\n"}
+    members = {
+        **MEMBERS,
+        "all.txt": "./images/val/c.webp\nimages/train/a.png\n/images/train/deep/b.JPG\r\n\n"
+        "images/none.png\nimages/train/notes.md\n",
+        "images/some.txt": "./train/a.png\n",
+    }
     pack(paths.dataset / "rooms.zip", members)
     found = prepare(make_job(splits={"train": entries, "val": ["images/val"]}), paths)
     files = {name: rules.File(name, 1, "") for name in members if not rules.is_noise(name)}
-    validated, _ = rules.resolve(rules.Description({0: "room"}, {"train": entries}), files,
-                                 lambda name: members[name].encode())
+    validated, _ = rules.resolve(
+        rules.Description({0: "room"}, {"train": entries}), files, lambda name: members[name].encode()
+    )
     assert validated["train"].images
     assert shown(found.images["train"], paths.work / "dataset") == [image.name for image in validated["train"].images]
 
@@ -135,9 +168,15 @@ def test_a_zip_with_a_link_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize(("names", "said"), [
-    (["a.png", "a.png"], "twice"), (["x/a.png", "x//a.png"], "twice"), (["x\\a.png", "x/a.png"], "twice"),
-    (["x", "x/a.png"], "both as a file and as a folder")])
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a.png", "a.png"], "twice"),
+        (["x/a.png", "x//a.png"], "twice"),
+        (["x\\a.png", "x/a.png"], "twice"),
+        (["x", "x/a.png"], "both as a file and as a folder"),
+    ],
+)
 def test_a_zip_with_colliding_names_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as packed:

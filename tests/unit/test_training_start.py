@@ -17,11 +17,20 @@ from training_entry.job import Job, Paths, read_job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = {
-    "run_id": "run", "dataset": "rooms", "task": "segment", "model": "yolov8n-seg.pt",
+    "run_id": "run",
+    "dataset": "rooms",
+    "task": "segment",
+    "model": "yolov8n-seg.pt",
     "arguments": {"epochs": 3, "imgsz": 1024},
-    "data": {"form": "archive", "file": "rooms.zip", "root": "", "names": {"10": "k", "2": "c"},
-             "splits": {"train": ["images/train"], "val": ["images/val"]}},
-    "expected": {"train": {"images": 100}, "val": {"images": 25}}}
+    "data": {
+        "form": "archive",
+        "file": "rooms.zip",
+        "root": "",
+        "names": {"10": "k", "2": "c"},
+        "splits": {"train": ["images/train"], "val": ["images/val"]},
+    },
+    "expected": {"train": {"images": 100}, "val": {"images": 25}},
+}
 
 
 def write_job(folder: Path, document: Any) -> Path:
@@ -62,7 +71,8 @@ def fake_torch(monkeypatch: pytest.MonkeyPatch, *, gpus: int, broken: str = "") 
 
 @pytest.mark.parametrize(("gpus", "batch", "device"), [(0, 8, "cpu"), (1, 8, "0"), (4, 8, "0,1,2,3"), (4, 2, "0,1")])
 def test_every_gpu_that_a_batch_can_feed_is_used(
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: int, batch: int, device: str) -> None:
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, gpus: int, batch: int, device: str
+) -> None:
     fake_torch(monkeypatch, gpus=gpus)
     assert devices.choose(tmp_path, batch) == device
 
@@ -75,11 +85,16 @@ def test_only_sagemakers_own_gpu_instances_must_have_a_gpu() -> None:
     assert not devices.pays_for_gpu(Path("/home/somebody/state/opt/ml"), "ml.g4dn.xlarge")
 
 
-@pytest.mark.parametrize(("gpus", "broken", "said"), [
-    (0, "", "torch 2.10 sees no CUDA device"),
-    (1, "no kernel image is available for execution on the device", "no kernel image is available")])
+@pytest.mark.parametrize(
+    ("gpus", "broken", "said"),
+    [
+        (0, "", "torch 2.10 sees no CUDA device"),
+        (1, "no kernel image is available for execution on the device", "no kernel image is available"),
+    ],
+)
 def test_a_gpu_that_is_paid_for_and_cannot_be_used_ends_the_job(
-        monkeypatch: pytest.MonkeyPatch, gpus: int, broken: str, said: str) -> None:
+    monkeypatch: pytest.MonkeyPatch, gpus: int, broken: str, said: str
+) -> None:
     fake_torch(monkeypatch, gpus=gpus, broken=broken)
     monkeypatch.setattr(devices, "instance_type", lambda _: "ml.g4dn.xlarge")
     with pytest.raises(GpuMissing, match=rf"ml\.g4dn\.xlarge has a GPU, but {said}"):
@@ -105,8 +120,10 @@ def fill_channel(paths: Paths, *names: str) -> None:
         (paths.weights / name).touch()
 
 
-@pytest.mark.parametrize(("model", "file"), [
-    ("yolov8n-seg.pt", "yolov8n-seg.pt"), ("best", "best.pt"), ("s3://artifacts/models/x/best.pt", "best.pt")])
+@pytest.mark.parametrize(
+    ("model", "file"),
+    [("yolov8n-seg.pt", "yolov8n-seg.pt"), ("best", "best.pt"), ("s3://artifacts/models/x/best.pt", "best.pt")],
+)
 def test_weights_are_the_exact_file_of_their_channel(tmp_path: Path, model: str, file: str) -> None:
     job, paths = make_job(tmp_path, model)
     fill_channel(paths, file, f"{file}.bak")
@@ -132,19 +149,35 @@ def test_nothing_but_ultralytics_own_models_is_ever_downloaded(tmp_path: Path, m
         weights.resolve(job, paths)
 
 
-@pytest.mark.parametrize(("error", "kind", "said"), [
-    (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), OutOfMemory,
-     "The GPU ran out of memory with batch 8 and imgsz 1024"),
-    (MemoryError(), OutOfMemory, "The instance ran out of memory"),
-    (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), OutOfMemory, "fewer workers"),
-    (OSError(errno.ENOSPC, "No space left on device"), TrainingError, "The job's volume is full"),
-    (RuntimeError("Dataset '/tmp/data.yaml' error ❌ 'val:' key missing"), BadDataset, "'val:' key missing"),
-    (ValueError("Segment dataset requires equal numbers of boxes and segments"), BadDataset, "some of its labels are"),
-    (RuntimeError("\x1b[34mtrain: \x1b[0mNo labels found in /x/train.cache"), BadDataset, "No labels found in a split"),
-    (BadWeights("its own words"), BadWeights, "its own words"),
-    (KeyError("surprise"), TrainingError, "The training failed with KeyError: 'surprise'")])
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (
+            RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+            OutOfMemory,
+            "The GPU ran out of memory with batch 8 and imgsz 1024",
+        ),
+        (MemoryError(), OutOfMemory, "The instance ran out of memory"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), OutOfMemory, "fewer workers"),
+        (OSError(errno.ENOSPC, "No space left on device"), TrainingError, "The job's volume is full"),
+        (RuntimeError("Dataset '/tmp/data.yaml' error ❌ 'val:' key missing"), BadDataset, "'val:' key missing"),
+        (
+            ValueError("Segment dataset requires equal numbers of boxes and segments"),
+            BadDataset,
+            "some of its labels are",
+        ),
+        (
+            RuntimeError("\x1b[34mtrain: \x1b[0mNo labels found in /x/train.cache"),
+            BadDataset,
+            "No labels found in a split",
+        ),
+        (BadWeights("its own words"), BadWeights, "its own words"),
+        (KeyError("surprise"), TrainingError, "The training failed with KeyError: 'surprise'"),
+    ],
+)
 def test_a_failure_is_told_in_one_line_with_its_cure(
-        tmp_path: Path, error: Exception, kind: type[TrainingError], said: str) -> None:
+    tmp_path: Path, error: Exception, kind: type[TrainingError], said: str
+) -> None:
     reason = failure.explain(error, {"batch": 8, "imgsz": 1024})
     assert type(reason) is kind
     failure.report(reason, tmp_path / "output/failure")
@@ -157,9 +190,11 @@ def test_a_failure_is_told_in_one_line_with_its_cure(
 def test_images_that_cannot_be_used_are_named_below_the_dataset() -> None:
     text = "No valid images found in /x.\n" + "".join(
         f"\x1b[34mtrain: \x1b[0m/w/dataset/images/{name}: ignoring corrupt image/label: No module named 'pi_heif'\n"
-        for name in ("a.png", "b.png"))
-    assert ("(2 are named), for instance images/a.png: it is no readable image"
-            in str(failure.explain(ValueError(text), {})))
+        for name in ("a.png", "b.png")
+    )
+    assert "(2 are named), for instance images/a.png: it is no readable image" in str(
+        failure.explain(ValueError(text), {})
+    )
 
 
 def test_the_shipped_list_is_the_lock_without_what_the_image_has() -> None:
@@ -176,6 +211,8 @@ def test_packages_are_missing_unless_their_version_is_the_pinned_one() -> None:
     from importlib.metadata import version
 
     here = version("pytest")
-    listed = (f"pytest=={here} \\\n    --hash=sha256:0\npytest==0.1 \\\n    --hash=sha256:0\nno-such==1\n"
-              "elsewhere==1 ; sys_platform == 'never' \\\n    --hash=sha256:0\n")
+    listed = (
+        f"pytest=={here} \\\n    --hash=sha256:0\npytest==0.1 \\\n    --hash=sha256:0\nno-such==1\n"
+        "elsewhere==1 ; sys_platform == 'never' \\\n    --hash=sha256:0\n"
+    )
     assert requirements.missing(listed) == ["pytest==0.1", "no-such==1"]

@@ -74,18 +74,32 @@ def without(*names: str) -> dict[str, bytes]:
     return {name: body for name, body in dataset_files(marker="bad").items() if name not in names}
 
 
-@pytest.mark.parametrize(("name", "body", "named"), [
-    ("no-val", zipped({**without(), "data.yaml": b"train: images/train\nnames: [room]\n"}), ["`val:`", "data.yaml"]),
-    ("empty-val", zipped({**without(), "data.yaml": YAML.replace("images/val", "images/valid").encode()}),
-     ["images/valid", "no image lies there"]),
-    ("orphan", zipped(without("images/train/1.png")), ["labels/train/1.txt", "upload the missing image"]),
-    ("unknown-key", zipped({**without(), "training.yaml": b"epoch: 3"}), ["'epoch'", "did you mean 'epochs'"]),
-    ("no-zip", b"this is no zip", ["not a readable zip", "pack the dataset again"]),
-    ("boxes", zipped({**without(), **{f"labels/train/{n}.txt": b"0 .5 .5 .1 .1" for n in range(4)}}),
-     ["boxes", "yolov8n.pt"]),
-])
-def test_a_dataset_that_cannot_train_is_rejected_before_any_job(stack: Stack, name: str, body: bytes,
-                                                                named: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "body", "named"),
+    [
+        (
+            "no-val",
+            zipped({**without(), "data.yaml": b"train: images/train\nnames: [room]\n"}),
+            ["`val:`", "data.yaml"],
+        ),
+        (
+            "empty-val",
+            zipped({**without(), "data.yaml": YAML.replace("images/val", "images/valid").encode()}),
+            ["images/valid", "no image lies there"],
+        ),
+        ("orphan", zipped(without("images/train/1.png")), ["labels/train/1.txt", "upload the missing image"]),
+        ("unknown-key", zipped({**without(), "training.yaml": b"epoch: 3"}), ["'epoch'", "did you mean 'epochs'"]),
+        ("no-zip", b"this is no zip", ["not a readable zip", "pack the dataset again"]),
+        (
+            "boxes",
+            zipped({**without(), **{f"labels/train/{n}.txt": b"0 .5 .5 .1 .1" for n in range(4)}}),
+            ["boxes", "yolov8n.pt"],
+        ),
+    ],
+)
+def test_a_dataset_that_cannot_train_is_rejected_before_any_job(
+    stack: Stack, name: str, body: bytes, named: list[str]
+) -> None:
     stack.put(f"datasets/{name}.zip", body)
     execution = stack.ended(name)
     assert (execution["status"], execution["error"]) == ("FAILED", "DatasetRejected")
@@ -93,8 +107,9 @@ def test_a_dataset_that_cannot_train_is_rejected_before_any_job(stack: Stack, na
     for word in named:
         assert word in message["body"], message["body"]
     assert stack.jobs(execution["name"]) == []
-    verdict = json.loads(stack.s3.get_object(Bucket=stack.artifact_bucket, Key=f"verdicts/{execution['name']}.json")[
-        "Body"].read())
+    verdict = json.loads(
+        stack.s3.get_object(Bucket=stack.artifact_bucket, Key=f"verdicts/{execution['name']}.json")["Body"].read()
+    )
     assert verdict["ok"] is False
     assert verdict["errors"]
     assert named[0].strip("`':") in execution["cause"]
@@ -109,16 +124,22 @@ def test_an_upload_that_never_becomes_complete_is_rejected_after_the_window(stac
     assert "did not become complete" in stack.message("half", "Rejected")["body"]
 
 
-@pytest.mark.parametrize(("key", "right"), [
-    ("datasets/a/b/data.yaml", "datasets/a/data.yaml"), ("x.zip", "datasets/x.zip"),
-    ("datasets/a/images.zip", "datasets/images.zip")])
+@pytest.mark.parametrize(
+    ("key", "right"),
+    [
+        ("datasets/a/b/data.yaml", "datasets/a/data.yaml"),
+        ("x.zip", "datasets/x.zip"),
+        ("datasets/a/images.zip", "datasets/images.zip"),
+    ],
+)
 def test_a_misplaced_drop_gets_one_message_and_no_execution(stack: Stack, key: str, right: str) -> None:
     stack.put(key, b"content")
     name = right.removeprefix("datasets/").removesuffix(".zip").removesuffix("/data.yaml")
     assert right in stack.message(name, "Rejected")["body"]
     listed = stack.sfn.list_executions(stateMachineArn=stack.machine)["executions"]
-    assert not [item for item in listed if key in stack.sfn.describe_execution(
-        executionArn=item["executionArn"])["input"]]
+    assert not [
+        item for item in listed if key in stack.sfn.describe_execution(executionArn=item["executionArn"])["input"]
+    ]
 
 
 def test_the_same_data_with_the_same_settings_is_not_trained_twice_unless_forced(stack: Stack) -> None:
@@ -131,8 +152,9 @@ def test_the_same_data_with_the_same_settings_is_not_trained_twice_unless_forced
     assert first["name"] in message["body"]
     assert message["run_id"] != first["name"]
     time.sleep(1)
-    stack.drop_zip("twice", {**dataset_files(marker="twice"), "training.yaml": b"epochs: 3\nimgsz: 64\nbatch: 2\n"
-                             b"force: true\n"})
+    stack.drop_zip(
+        "twice", {**dataset_files(marker="twice"), "training.yaml": b"epochs: 3\nimgsz: 64\nbatch: 2\nforce: true\n"}
+    )
 
     def second() -> bool:
         outcomes = [message["outcome"] for message in stack.messages("twice")]

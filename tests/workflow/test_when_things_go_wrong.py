@@ -73,12 +73,21 @@ def test_stopping_the_execution_stops_the_job_within_five_seconds_and_says_so(st
     job = training_job(stack, "halt")
     arn = stack.execution("halt")["executionArn"]
     stack.sfn.stop_execution(executionArn=arn, error="Enough", cause="I changed my mind.")
-    eventually(lambda: stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])[
-        "TrainingJobStatus"] in ("Stopping", "Stopped"), within=5, what="the job stopping")
+    eventually(
+        lambda: (
+            stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])["TrainingJobStatus"]
+            in ("Stopping", "Stopped")
+        ),
+        within=5,
+        what="the job stopping",
+    )
     message = stack.message("halt", "Stopped")
     assert "I changed my mind." in message["body"]
-    eventually(lambda: stack.jobs(stack.execution("halt")["name"])[0]["TrainingJobStatus"] == "Stopped", within=20,
-               what="the job stopped")
+    eventually(
+        lambda: stack.jobs(stack.execution("halt")["name"])[0]["TrainingJobStatus"] == "Stopped",
+        within=20,
+        what="the job stopped",
+    )
     time.sleep(1)
     outcomes = [message["outcome"] for message in stack.messages("halt")]
     assert sorted(outcomes) == ["Started", "Stopped"]
@@ -88,8 +97,13 @@ def test_stopping_the_execution_stops_the_job_within_five_seconds_and_says_so(st
 def test_stopping_the_job_itself_delivers_the_best_model_so_far(stack: Stack) -> None:
     stack.drop_zip("enough", dataset_files(marker="enough", settings=SLOW))
     job = training_job(stack, "enough")
-    eventually(lambda: stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"]).get(
-        "FinalMetricDataList"), within=20, what="a first epoch")
+    eventually(
+        lambda: stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"]).get(
+            "FinalMetricDataList"
+        ),
+        within=20,
+        what="a first epoch",
+    )
     stack.sagemaker.stop_training_job(TrainingJobName=job["TrainingJobName"])
     execution = stack.ended("enough")
     assert execution["status"] == "SUCCEEDED"
@@ -153,8 +167,11 @@ def test_a_redriven_run_trains_on_and_tells_of_its_end_again(stack: Stack) -> No
     stack.message("again", "Failed")
     arn = execution["executionArn"]
     stack.sfn.redrive_execution(executionArn=arn)
-    eventually(lambda: stack.sfn.describe_execution(executionArn=arn)["status"] == "SUCCEEDED", within=40,
-               what="the redriven execution's end")
+    eventually(
+        lambda: stack.sfn.describe_execution(executionArn=arn)["status"] == "SUCCEEDED",
+        within=40,
+        what="the redriven execution's end",
+    )
     stack.message("again", "Completed")
     assert len(stack.jobs(execution["name"])) == 3
 
@@ -189,11 +206,18 @@ def stripped(stack: Stack, role: str, action: str) -> Iterator[None]:
             iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
 
 
-@pytest.mark.parametrize(("role", "action"), [
-    ("ValidateDataset", "s3:GetObject"), ("StartTraining", "sagemaker:CreateTrainingJob"),
-    ("ExtractModel", "s3:PutObject"), ("TrainingStateMachine", "sns:Publish")])
-def test_a_policy_stripped_of_one_needed_action_fails_the_run_with_access_denied(stack: Stack, role: str,
-                                                                               action: str) -> None:
+@pytest.mark.parametrize(
+    ("role", "action"),
+    [
+        ("ValidateDataset", "s3:GetObject"),
+        ("StartTraining", "sagemaker:CreateTrainingJob"),
+        ("ExtractModel", "s3:PutObject"),
+        ("TrainingStateMachine", "sns:Publish"),
+    ],
+)
+def test_a_policy_stripped_of_one_needed_action_fails_the_run_with_access_denied(
+    stack: Stack, role: str, action: str
+) -> None:
     name = f"strip-{role.lower()}"
     with stripped(stack, role, action):
         stack.drop_zip(name)
@@ -204,9 +228,14 @@ def test_a_policy_stripped_of_one_needed_action_fails_the_run_with_access_denied
 
 
 def test_busy_services_are_tried_again(stack: Stack) -> None:
-    stack.cloud.inject({"api": [{"service": "s3", "operation": "GetObject", "error": "SlowDown", "times": 5},
-                                {"service": "sagemaker", "operation": "CreateTrainingJob",
-                                 "error": "ThrottlingException", "times": 2}]})
+    stack.cloud.inject(
+        {
+            "api": [
+                {"service": "s3", "operation": "GetObject", "error": "SlowDown", "times": 5},
+                {"service": "sagemaker", "operation": "CreateTrainingJob", "error": "ThrottlingException", "times": 2},
+            ]
+        }
+    )
     stack.drop_zip("busy")
     assert stack.ended("busy")["status"] == "SUCCEEDED"
     stack.message("busy", "Completed")
