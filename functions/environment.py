@@ -58,6 +58,7 @@ class Environment(BaseModel):
     ARTIFACT_BUCKET: str = ""
     TOPIC_ARN: str = ""
     STATE_MACHINE_ARN: str = ""
+    EXTRACT_MODEL_FUNCTION: str = ""
     TRAINING_ROLE_ARN: str = ""
     TRAINING_IMAGE: str = ""
     MAX_COST_PER_RUN_USD: float = 0

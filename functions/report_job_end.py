@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import aws_errors_named, runs, trainer
+from environment import ENVIRONMENT, aws_errors_named, client, runs, trainer
 
-from traindrop.jobs import ENDED
+from traindrop.jobs import ENDED, leaves_model
+from traindrop.runs import stop_wanted
 
 logger = Logger()
 
@@ -29,5 +31,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         done = "not ended"
     else:
         done = worker.report(run, job)
+        if stop_wanted(run, int(run.get("redrives", 0))) and leaves_model(job):
+            client("lambda").invoke(
+                FunctionName=ENVIRONMENT.EXTRACT_MODEL_FUNCTION,
+                InvocationType="Event",
+                Payload=json.dumps({"run_id": run["run_id"]}),
+            )
+            done = "stopped; its best model so far is being delivered"
     logger.info("training job reported", extra={"job": name, "done": done})
     return {"done": done}

@@ -28,6 +28,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         claims=claims(),
         trainer=trainer(),
         topic_arn=ENVIRONMENT.TOPIC_ARN,
+        artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
         clock=time.time,
     )
     done = ending.conclude(event["detail"])

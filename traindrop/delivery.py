@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from traindrop import messages, model_archive
 from traindrop.gate import fingerprint_claim
 from traindrop.report import render_report
-from traindrop.runs import Claims, Runs
+from traindrop.runs import Claims, Runs, stop_wanted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,7 +40,8 @@ class Delivery:
             UnexpectedArchive: the archive is not one of ours.
         """
         run = self.runs.get(run_id)
-        self.runs.update(run_id, status="Extracting")
+        if not stop_wanted(run, int(run.get("redrives", 0))):
+            self.runs.update(run_id, status="Extracting")
         bucket, prefix = self.artifact_bucket, _prefix(run)
         try:
             names = model_archive.extract(

@@ -31,6 +31,7 @@ class Ending:
     claims: Claims
     trainer: Trainer
     topic_arn: str
+    artifact_bucket: str
     clock: Callable[[], float]
 
     def conclude(self, detail: Mapping[str, Any]) -> str:
@@ -54,6 +55,9 @@ class Ending:
             return "the execution had published its end"
         outcome, error, cause = self._diagnose({**self._ended(detail), **_known(detail)}, stopped=stopped)
         flag = f"notified_{redrives}"
+        if stopped and run.get("slug"):
+            place = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run_id}/best.pt"
+            cause += f" If it has finished an epoch, its best model so far will lie at {place} in a few minutes."
         if not self.runs.mark_once(run_id, flag):
             return "published before"
         try:

@@ -190,6 +190,11 @@ def end_of(job: Mapping[str, Any], *, more_rungs: bool) -> JobEnd:
     return JobEnd(error="TrainingCodeError", cause=reason or "the training job failed without a reason")
 
 
+def leaves_model(job: Mapping[str, Any]) -> bool:
+    """Whether an ended job has trained at least one epoch, and so left a best model so far."""
+    return bool(end_of(job, more_rungs=False).ended)
+
+
 def quota_end(message: str, rung: Rung, *, more_rungs: bool) -> JobEnd | None:
     """What ResourceLimitExceeded means: a quota of 0 (an end), or one in use (None: worth waiting for).
 

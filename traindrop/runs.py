@@ -138,6 +138,12 @@ class Claims:
         )
 
 
+def stop_wanted(run: Mapping[str, Any], redrives: int) -> bool:
+    """Whether the run was stopped in this life; a redrive begins a new one."""
+    flag = run.get("stop_requested")
+    return flag is not None and int(flag) >= redrives
+
+
 def _won(write: Any) -> bool:
     try:
         write()

@@ -18,7 +18,7 @@ from traindrop.errors import QuotaInUse
 from traindrop.jobs import JobEnd, Places
 from traindrop.notifying import publish
 from traindrop.pricing import PRICE_DATE, receipt, runtime_cap_seconds
-from traindrop.runs import Runs
+from traindrop.runs import Runs, stop_wanted
 from traindrop.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -306,9 +306,3 @@ class Starter:
                 return False
             raise
         return True
-
-
-def stop_wanted(run: Mapping[str, Any], redrives: int) -> bool:
-    """Whether the run was stopped in this life; a redrive begins a new one."""
-    flag = run.get("stop_requested")
-    return flag is not None and int(flag) >= redrives

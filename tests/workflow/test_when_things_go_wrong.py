@@ -71,6 +71,13 @@ def test_late_and_reordered_events_end_right(stack: Stack, faults: dict[str, Any
 def test_stopping_the_execution_stops_the_job_within_five_seconds_and_says_so(stack: Stack) -> None:
     stack.drop_zip("halt", dataset_files(marker="halt", settings=SLOW))
     job = training_job(stack, "halt")
+    eventually(
+        lambda: stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"]).get(
+            "FinalMetricDataList"
+        ),
+        within=20,
+        what="a first epoch",
+    )
     arn = stack.execution("halt")["executionArn"]
     stack.sfn.stop_execution(executionArn=arn, error="Enough", cause="I changed my mind.")
     eventually(
@@ -91,7 +98,14 @@ def test_stopping_the_execution_stops_the_job_within_five_seconds_and_says_so(st
     time.sleep(1)
     outcomes = [message["outcome"] for message in stack.messages("halt")]
     assert sorted(outcomes) == ["Started", "Stopped"]
+    eventually(
+        lambda: f"models/halt/{message['run_id']}/best.pt" in stack.artifacts("models/halt/"),
+        within=20,
+        what="the best model so far",
+    )
+    assert f"models/halt/{message['run_id']}/best.pt" in message["body"]
     assert stack.run(message["run_id"])["status"] == "Stopped"
+    assert len(stack.executions("halt")) == 1
 
 
 def test_stopping_the_job_itself_delivers_the_best_model_so_far(stack: Stack) -> None:
