@@ -21,7 +21,7 @@ local: ## the local cloud in the foreground until Ctrl-C, stack deployed; TRAINE
 
 test: ## every test
 	@$(INSTALL) dev lambda sam aws training
-	@$(DEV)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+	@$(DEV)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 check: ## lint, types, templates, state machine, security
 	@$(INSTALL) dev sam checkov
