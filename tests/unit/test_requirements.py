@@ -16,7 +16,15 @@ LISTS = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt"))
 
 @pytest.mark.parametrize("name", [name for name in LISTS if name not in ("torch-cpu", "images")])
 def test_every_package_has_a_wheel_for_macos_on_arm(name: str, tmp_path: Path) -> None:
-    uv: list[str | Path] = [ROOT / ".venvs/uv/bin/uv", "pip", "install", "--quiet", "--dry-run", "--no-deps", "--no-config"]
+    uv: list[str | Path] = [
+        ROOT / ".venvs/uv/bin/uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--dry-run",
+        "--no-deps",
+        "--no-config",
+    ]
     only_wheels: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "--target", tmp_path]
     platform = ["--python-platform", "aarch64-apple-darwin", "--python-version", "3.12"]
     done = subprocess.run(
