@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import threading
 from typing import Any
 
 from moto.stepfunctions.parser.asl.antlr.runtime.ASLLexer import ASLLexer
@@ -18,6 +19,7 @@ from local_cloud import hooks
 
 def install() -> None:
     """Read strings as JSON: moto takes most of them as they are written, others for Python's."""
+    hooks.require(Preprocessor, "_query_language_per_scope")
     original = antlr4utils.from_string_literal
     for module in list(sys.modules.values()):
         if getattr(module, "from_string_literal", None) is original:
@@ -25,10 +27,16 @@ def install() -> None:
     hooks.replace(Preprocessor, "_inner_string_of", "parser_rule_context", lambda _: staticmethod(_value_of))
 
 
+_parsing = threading.Lock()
+
+
 def parse(definition: str) -> Any:
     """The program of a definition; those with Map states, which keep things in the program, are parsed each time."""
     parser = _parsed.__wrapped__ if '"Map"' in definition else _parsed
-    return parser(definition)
+    with _parsing:
+        # One list of open scopes belongs to all of moto's parsers, and a bad definition leaves its own in there.
+        Preprocessor._query_language_per_scope.clear()
+        return parser(definition)
 
 
 @functools.lru_cache(maxsize=64)
