@@ -106,24 +106,27 @@ class Trainer:
             )
             for old in entries
         ]
+        totals = {
+            "cost_usd": round(sum(bill.cost_usd for bill in bills), 4),
+            "saved_usd": round(sum(bill.saved_usd for bill in bills), 4),
+        }
+        trained, billed = sum(bill.seconds_trained for bill in bills), sum(bill.seconds_billed for bill in bills)
         self.runs.update(
             run["run_id"],
             jobs=entries,
             ended=end.ended or None,
-            training_seconds=sum(bill.seconds_trained for bill in bills),
-            billable_seconds=sum(bill.seconds_billed for bill in bills),
+            training_seconds=trained,
+            billable_seconds=billed,
             interruptions=sum(old["interruptions"] for old in entries),
-            cost_usd=round(sum(bill.cost_usd for bill in bills), 4),
-            saved_usd=round(sum(bill.saved_usd for bill in bills), 4),
+            **totals,
             receipt={
                 "instance_type": entry["instance_type"],
                 "spot": entry["spot"],
-                "seconds_trained": sum(bill.seconds_trained for bill in bills),
-                "seconds_billed": sum(bill.seconds_billed for bill in bills),
+                "seconds_trained": trained,
+                "seconds_billed": billed,
                 "price_per_hour": bills[-1].price_per_hour,
                 "price_date": PRICE_DATE,
-                "cost_usd": round(sum(bill.cost_usd for bill in bills), 4),
-                "saved_usd": round(sum(bill.saved_usd for bill in bills), 4),
+                **totals,
             },
         )
 
