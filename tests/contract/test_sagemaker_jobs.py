@@ -112,8 +112,9 @@ def test_what_a_job_prints_is_in_its_log_while_it_runs(real: Account) -> None:
 
 
 def _log_or_none(account: Account, name: str) -> list[str] | None:
+    """What the job has printed; None before its first line, for the stream is there before its events are."""
     try:
-        return account.log(name)
+        return account.log(name) or None
     except ClientError:
         return None
 
