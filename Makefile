@@ -6,7 +6,7 @@ SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench local deploy images images-check lock picture clean
+.PHONY: help demo test faults check bench local deploy images images-check lock picture clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,9 +19,13 @@ local: ## the local cloud in the foreground until Ctrl-C, stack deployed; TRAINE
 	@$(INSTALL) dev lambda sam aws training
 	@$(DEV)/python -m local_cloud
 
-test: ## every test
+test: ## every test but the long ones of `make faults`
 	@$(INSTALL) dev lambda sam aws training
-	@$(DEV)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
+	@$(DEV)/python -m pytest -q -n 3 --dist loadfile -m "not long" $(ARGS)
+
+faults: ## inject every fault of the fault table and print what came of it; under 40 minutes
+	@$(INSTALL) dev lambda sam aws training
+	@$(DEV)/python -m pytest -q -n 3 --dist loadfile $(ARGS) tests/faults
 
 check: ## lint, types, templates, state machine, security
 	@$(INSTALL) dev sam checkov

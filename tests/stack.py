@@ -116,7 +116,7 @@ class Stack:
 
     def ended(self, dataset: str, *, within: float = 60) -> dict[str, Any]:
         """The one execution for a dataset when it has ended."""
-        arn = self.execution(dataset)["executionArn"]
+        arn = self.execution(dataset, within=within)["executionArn"]
         return eventually(lambda: self._if_ended(arn), within=within, what=f"the end of {dataset}'s execution")
 
     def _if_ended(self, arn: str) -> dict[str, Any] | None:
