@@ -55,12 +55,12 @@ def no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the table, and what of it is not ok."""
-    found = []
+    found: list[tuple[dict[str, Any], bool]] = []
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
             if report.when == "call" or outcome == "error":
-                cells = [dict(value) for name, value in report.user_properties if name == _PROPERTY]
-                found += [(cell, outcome == "passed") for cell in cells]
+                rows = [value for name, value in report.user_properties if name == _PROPERTY]
+                found += [(cells, outcome == "passed") for cells in rows]
     if not found:
         return
     found.sort(key=lambda item: item[0]["number"])
