@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from traindrop.figures import dollars, duration
+
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
 _SUBJECT_LIMIT = 100
 _BODY_LIMIT = 200_000
@@ -163,7 +165,7 @@ def _paid(run: Mapping[str, Any]) -> str:
     jobs = run.get("jobs") or []
     if not jobs:
         return "No training job was started and nothing is charged for one."
-    cost = f"${run['cost_usd']:.2f}" if "cost_usd" in run else "not known yet"
+    cost = dollars(run["cost_usd"]) if "cost_usd" in run else "not known yet"
     return f"Training jobs: {', '.join(job['name'] for job in jobs)}. Cost: {cost}."
 
 
@@ -192,18 +194,12 @@ def finished(
             why,
             "\n".join(lines),
             comparison,
-            f"{run['settings']['model']}, {epochs}, {_duration(run.get('training_seconds', 0))} of training, "
+            f"{run['settings']['model']}, {epochs}, {duration(run.get('training_seconds', 0))} of training, "
             f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
-            f"Paid ${run.get('cost_usd', 0):.2f} ({run.get('billable_seconds', 0)} s billed), saved "
-            f"${run.get('saved_usd', 0):.2f} by spot; prices of {run['receipt']['price_date']}.",
+            f"Paid {dollars(run.get('cost_usd', 0))} ({run.get('billable_seconds', 0)} s billed), saved "
+            f"{dollars(run.get('saved_usd', 0))} by spot; prices of {run['receipt']['price_date']}.",
             "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
             f"Fetch it with:\n  aws s3 cp {shlex.quote(links['Model'])} best.pt",
         ],
         run,
     )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

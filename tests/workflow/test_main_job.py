@@ -29,7 +29,7 @@ def test_a_zip_gives_one_execution_one_job_one_message_and_a_record_that_agrees_
     found = {key.rsplit("/", 1)[-1] for key in stack.artifacts(f"models/plain/{run_id}/")}
     assert {"best.pt", "best.onnx", "metrics.json", "results.csv", "args.yaml", "report.html"} <= found
     assert stack.artifacts("models/plain/best.json")
-    for word in ("mAP50", "mAP50-95", "epochs", "Paid $", "saved", "best.pt", "report.html", "aws s3 cp"):
+    for word in ("mAP50", "mAP50-95", "epochs", "Paid ", "saved", "best.pt", "report.html", "aws s3 cp"):
         assert word in message["body"], word
 
 
