@@ -229,8 +229,10 @@ def _invoke_function(target: dict[str, Any], rule_arn: str, payload: str) -> Non
     if not func or not config:
         raise DeliveryFailed("RESOURCE_NOT_FOUND", f"Function not found: {name}")
     _refuse("lambda:InvokeFunction", target["Arn"], rule_arn)
-    if error := faults.take_api_error("lambda", "Invoke"):
-        raise DeliveryFailed(error, "Injected by /_traindrop/faults.", retryable=error in _RETRYABLE)
+    if fault := faults.take_api_fault("lambda", "Invoke", lambda: f"{target['Arn']} {payload}"):
+        time.sleep(fault.delay_seconds)
+        if fault.error:
+            raise DeliveryFailed(fault.error, "Injected by /_traindrop/faults.", retryable=fault.error in _RETRYABLE)
     lambda_svc.invoke_async_with_retry(lambda_svc._execution_record_for_config(func, config), json.loads(payload))
 
 

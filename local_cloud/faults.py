@@ -1,17 +1,19 @@
-"""Faults that a user or a test injects: what is to go wrong with training jobs, events and API calls.
+"""Faults that a user or a test injects: what is to go wrong with training jobs, events, functions and API calls.
 
 The state lives in the server's process. What is to happen a number of times is taken one by one, whoever comes first.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal, Self
 
 from ministack import app
 from ministack.core import iam_actions
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from local_cloud import hooks
 from local_cloud.operations import client_name, operation_of
@@ -54,12 +56,48 @@ class EventFaults(_Part):
 
 
 class ApiFault(_Part):
-    """An error that an operation answers a number of times, before its service sees the request."""
+    """What happens to calls of an operation a number of times, before its service sees them.
+
+    A call is held for `delay_seconds`; then it answers `error`, or goes on where none is given. With `containing` only
+    calls are meant that have all these texts in their path or body.
+    """
 
     service: str
     operation: str
-    error: str
+    error: str = ""
+    delay_seconds: NonNegativeFloat = 0
+    containing: list[str] = []
     times: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not (self.error or self.delay_seconds):
+            raise ValueError("give error, delay_seconds or both")
+        return self
+
+
+class FunctionFault(_Part):
+    """What happens to invocations of a function a number of times.
+
+    `function` is a part of its name. An invocation is held for `delay_seconds`; then it fails, before its handler runs
+    or, with `after_work`, after it: the work is done and the answer lost. With `containing` only invocations are meant
+    that have all these texts in their event.
+    """
+
+    function: str
+    fails: Literal["throws", "times_out", "throttled"] | None = None
+    after_work: bool = False
+    delay_seconds: NonNegativeFloat = 0
+    containing: list[str] = []
+    times: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not (self.fails or self.delay_seconds):
+            raise ValueError("give fails, delay_seconds or both")
+        if self.after_work and self.fails not in ("throws", "times_out"):
+            raise ValueError("after_work goes with throws and times_out only")
+        return self
 
 
 class Faults(_Part):
@@ -67,6 +105,7 @@ class Faults(_Part):
 
     training: TrainingFaults = TrainingFaults()
     events: EventFaults = EventFaults()
+    functions: list[FunctionFault] = []
     api: list[ApiFault] = []
 
 
@@ -117,16 +156,43 @@ def interruption_for(host: int) -> int | None:
     return epochs[host - 1] if 1 <= host <= len(epochs) else None
 
 
-def take_api_error(service: str, operation: str | None) -> str | None:
-    """The error that this call answers, or None."""
-    if not _current.api:
+def take_api_fault(service: str, operation: str | None, request: Callable[[], str]) -> ApiFault | None:
+    """What happens to this call, or None; `request` answers its path and body."""
+    found: ApiFault | None = _take_first(
+        "api",
+        lambda fault: (fault.service, fault.operation) == (service, operation) and _has(request, fault.containing),
+    )
+    return found
+
+
+def take_function_fault(name: str, event: Any, *, throttled: bool) -> FunctionFault | None:
+    """What happens to this invocation, or None: to be throttled, or whatever else."""
+    found: FunctionFault | None = _take_first(
+        "functions",
+        lambda fault: (
+            fault.function in name
+            and (fault.fails == "throttled") == throttled
+            and _has(lambda: json.dumps(event, ensure_ascii=False), fault.containing)
+        ),
+    )
+    return found
+
+
+def _has(text: Callable[[], str], wanted: list[str]) -> bool:
+    return not wanted or all(part in text() for part in wanted)
+
+
+def _take_first(part: str, fits: Callable[[Any], bool]) -> Any:
+    """The first of these faults that fits, once."""
+    if not getattr(_current, part):
         return None
     with _lock:
-        for index, fault in enumerate(_current.api):
-            if (fault.service, fault.operation) == (service, operation):
+        faults = getattr(_current, part)
+        for index, fault in enumerate(faults):
+            if fits(fault):
                 left = [fault.model_copy(update={"times": fault.times - 1})] if fault.times > 1 else []
-                _replace(api=[*_current.api[:index], *left, *_current.api[index + 1 :]])
-                return fault.error
+                _replace(**{part: [*faults[:index], *left, *faults[index + 1 :]]})
+                return fault
     return None
 
 
@@ -159,9 +225,11 @@ def _with_errors(original: Callable[..., Awaitable[Any]]) -> Callable[..., Await
                 method, path, headers, app._routing_params(method, path, headers, body, query_params)
             )
             operation = operation_of(service, method, path, headers, query_params, body)
-            error = take_api_error(client_name(service), operation)
-            if error:
-                return error_response(service, error, headers, request_id, head=method == "HEAD")
+            fault = take_api_fault(client_name(service), operation, lambda: f"{path} {body.decode(errors='replace')}")
+            if fault:
+                await asyncio.sleep(fault.delay_seconds)
+            if fault and fault.error:
+                return error_response(service, fault.error, headers, request_id, head=method == "HEAD")
         return await original(method, path, headers, body, query_params, request_id)
 
     return dispatch

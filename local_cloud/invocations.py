@@ -8,6 +8,7 @@ the function's own role.
 from __future__ import annotations
 
 import contextvars
+import itertools
 import json
 import logging
 import os
@@ -35,7 +36,16 @@ def install() -> None:
 
 def retry_delay(attempt: int) -> float:
     """Seconds before a retry (1, 2, …): one minute, then two on AWS; here from TRAINDROP_LAMBDA_RETRY_SECONDS."""
-    return float(os.environ.get("TRAINDROP_LAMBDA_RETRY_SECONDS", "60")) * min(attempt, 2)
+    return _pace() * 60 * min(attempt, 2)
+
+
+def throttle_delay(throttles: int) -> float:
+    """Seconds before a throttled event is tried again: 1, 2, 4, …, at most 300 on AWS; the same pace here."""
+    return _pace() * min(2.0**throttles, 300.0)
+
+
+def _pace() -> float:
+    return float(os.environ.get("TRAINDROP_LAMBDA_RETRY_SECONDS", "60")) / 60
 
 
 def invoke_async(func: dict[str, Any], event: Any) -> None:
@@ -63,14 +73,14 @@ def _run(func: dict[str, Any], config: dict[str, Any], event: Any) -> None:
             if time.monotonic() + retry_delay(attempt) > deadline:
                 break
             time.sleep(retry_delay(attempt))
-        result = lambda_svc._execute_function(func, event)
+        result = _attempt(func, event, deadline)
         attempt += 1
-        if not result.get("error"):
+        if result.get("throttle") or not result.get("error"):
             break
     failed = bool(result.get("error"))
     condition = "Success"
     if failed:
-        condition = "RetriesExhausted" if attempt > retries else "EventAgeExceeded"
+        condition = "RetriesExhausted" if attempt > retries and not result.get("throttle") else "EventAgeExceeded"
     destination = (settings.get("DestinationConfig") or {}).get("OnFailure" if failed else "OnSuccess") or {}
     request_id = new_uuid()
     if arn := destination.get("Destination"):
@@ -82,6 +92,16 @@ def _run(func: dict[str, Any], config: dict[str, Any], event: Any) -> None:
             json.dumps(event),
             {"RequestID": request_id, "ErrorCode": "200", "ErrorMessage": _error_message(result)[:1024] or "unknown"},
         )
+
+
+def _attempt(func: dict[str, Any], event: Any, deadline: float) -> dict[str, Any]:
+    """One attempt; a throttled event goes back into its queue, as often as its age allows, and uses up no attempt."""
+    for throttles in itertools.count():
+        result: dict[str, Any] = lambda_svc._execute_function(func, event)
+        if not result.get("throttle") or time.monotonic() + throttle_delay(throttles) > deadline:
+            return result
+        time.sleep(throttle_delay(throttles))
+    raise AssertionError("unreachable")
 
 
 def _record(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -12,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_cloud.process import LocalCloud, LocalCloudError
-from tests.contract.lambdas import unique
+from tests.contract.lambdas import Queue, allow, eventually, function, invoke, logs, unique
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
@@ -72,6 +77,138 @@ def test_other_operations_are_untouched(cloud: LocalCloud) -> None:
     assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"1"
 
 
+def test_a_call_can_be_held_and_then_goes_on_or_fails(cloud: LocalCloud) -> None:
+    s3, name = cloud.client("s3", config=ONCE), unique("bucket")
+    s3.create_bucket(Bucket=name)
+    held = {"service": "s3", "operation": "PutObject", "delay_seconds": 0.5}
+    cloud.inject({"api": [held, {**held, "error": "SlowDown"}]})
+    for fails in (False, True):
+        started = time.monotonic()
+        with pytest.raises(ClientError, match="SlowDown") if fails else nullcontext():
+            s3.put_object(Bucket=name, Key=f"k{fails}", Body=b"1")
+        assert time.monotonic() - started >= 0.5
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=name)["Contents"]] == ["kFalse"]
+
+
+def test_a_held_call_holds_no_other(cloud: LocalCloud) -> None:
+    s3, name = cloud.client("s3", config=ONCE), unique("bucket")
+    s3.create_bucket(Bucket=name)
+    cloud.inject({"api": [{"service": "s3", "operation": "PutObject", "delay_seconds": 2}]})
+    ended: list[str] = []
+
+    def put(key: str) -> None:
+        s3.put_object(Bucket=name, Key=key, Body=b"1")
+        ended.append(key)
+
+    held = threading.Thread(target=put, args=("held",))
+    held.start()
+    eventually(lambda: cloud.faults() == {}, what="the first call being held")
+    put("free")
+    held.join()
+    assert ended == ["free", "held"]
+
+
+def test_a_fault_may_be_meant_for_requests_that_contain_all_of_these_texts(cloud: LocalCloud) -> None:
+    s3, sqs, name = cloud.client("s3", config=ONCE), cloud.client("sqs", config=ONCE), unique("bucket")
+    s3.create_bucket(Bucket=name)
+    queue = sqs.create_queue(QueueName=unique("queue"))["QueueUrl"]
+    document = {
+        "api": [
+            {"service": "s3", "operation": "PutObject", "error": "SlowDown", "containing": [name, "two"]},
+            {"service": "sqs", "operation": "SendMessage", "error": "OverLimit", "containing": ["two", "blue"]},
+        ]
+    }
+    cloud.inject(document)
+    s3.put_object(Bucket=name, Key="one", Body=b"1")
+    sqs.send_message(QueueUrl=queue, MessageBody="two red")
+    assert cloud.faults() == document
+    with pytest.raises(ClientError, match="SlowDown"):
+        s3.put_object(Bucket=name, Key="two", Body=b"1")
+    with pytest.raises(ClientError, match="OverLimit"):
+        sqs.send_message(QueueUrl=queue, MessageBody="two blue")
+    assert cloud.faults() == {}
+
+
+WORKING = """
+    import boto3
+    def handler(event, context):
+        boto3.client("sqs").send_message(QueueUrl=event["queue"], MessageBody='"worked"')
+        return "done"
+"""
+
+
+@pytest.mark.parametrize("after_work", [False, True])
+@pytest.mark.parametrize(
+    ("fails", "error", "message"),
+    [
+        ("throws", "InjectedError", r"Injected by"),
+        ("times_out", "Sandbox.Timedout", r"RequestId: \S+ Error: Task timed out after 10\.00 seconds"),
+    ],
+)
+def test_an_invocation_fails_before_its_work_or_after_it(
+    cloud: LocalCloud, fails: str, error: str, message: str, after_work: bool
+) -> None:
+    queue = Queue(cloud)
+    name = function(cloud, WORKING, allow("sqs:SendMessage", queue.arn))
+    cloud.inject({"functions": [{"function": name, "fails": fails, "after_work": after_work}]})
+    answer, kind = invoke(cloud, name, {"queue": queue.url})
+    assert (answer["errorType"], kind) == (error, "Unhandled")
+    assert re.match(message, answer["errorMessage"])
+    assert any(answer["errorMessage"].rpartition("Error: ")[2] in line for line in logs(cloud, name))
+    assert len(queue.receive(1)) == 1 if after_work else queue.stays_empty(0.3)
+    assert invoke(cloud, name, {"queue": queue.url}) == ("done", None)
+    queue.receive(1)
+
+
+def test_a_throttled_call_is_answered_with_429_and_reaches_no_function(cloud: LocalCloud) -> None:
+    queue = Queue(cloud)
+    name = function(cloud, WORKING, allow("sqs:SendMessage", queue.arn))
+    cloud.inject({"functions": [{"function": name, "fails": "throttled"}]})
+    with pytest.raises(ClientError, match="TooManyRequestsException") as caught:
+        cloud.client("lambda", config=ONCE).invoke(FunctionName=name, Payload=json.dumps({"queue": queue.url}))
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert queue.stays_empty(0.3)
+    assert invoke(cloud, name, {"queue": queue.url}) == ("done", None)
+
+
+def test_a_throttled_event_waits_and_uses_up_no_attempt(cloud: LocalCloud) -> None:
+    """On AWS it is retried for as long as its age allows, whatever MaximumRetryAttempts says."""
+    queue = Queue(cloud)
+    name = function(cloud, WORKING, allow("sqs:SendMessage", queue.arn))
+    client = cloud.client("lambda")
+    client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    cloud.inject({"functions": [{"function": name, "fails": "throttled", "times": 4}]})
+    client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps({"queue": queue.url}))
+    assert queue.receive(1)
+    assert cloud.faults() == {}
+
+
+def test_an_event_that_is_throttled_beyond_its_age_is_put_aside(cloud: LocalCloud) -> None:
+    aside = Queue(cloud)
+    name = function(cloud, "def handler(event, context): pass", allow("sqs:SendMessage", aside.arn))
+    client = cloud.client("lambda", config=Config(parameter_validation=False))
+    client.put_function_event_invoke_config(
+        FunctionName=name,
+        MaximumEventAgeInSeconds=1,  # less than the minute that AWS takes
+        DestinationConfig={"OnFailure": {"Destination": aside.arn}},
+    )
+    cloud.inject({"functions": [{"function": name, "fails": "throttled", "times": 1000}]})
+    client.invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+    (record,) = aside.receive(1)
+    assert record["body"]["requestContext"]["condition"] == "EventAgeExceeded"
+
+
+def test_an_invocation_can_be_held_and_chosen_by_what_its_event_contains(cloud: LocalCloud) -> None:
+    name = function(cloud, "def handler(event, context): return event['name']")
+    chosen = {"function": name, "containing": ["rooms-07"]}
+    cloud.inject({"functions": [{**chosen, "fails": "throws"}, {**chosen, "delay_seconds": 0.5}]})
+    assert invoke(cloud, name, {"name": "rooms-08"}) == ("rooms-08", None)
+    assert invoke(cloud, name, {"name": "rooms-07"})[1] == "Unhandled"
+    started = time.monotonic()
+    assert invoke(cloud, name, {"name": "rooms-07"}) == ("rooms-07", None)
+    assert time.monotonic() - started >= 0.5
+
+
 @pytest.mark.parametrize(
     ("document", "named"),
     [
@@ -79,6 +216,10 @@ def test_other_operations_are_untouched(cloud: LocalCloud) -> None:
         ({"training": {"capacity_error": 1}}, "training.capacity_error"),
         ({"events": {"duplicate": 0}}, "events.duplicate"),
         ({"api": [{"service": "s3"}]}, "api.0.operation"),
+        ({"api": [{"service": "s3", "operation": "GetObject"}]}, "api.0: .*error, delay_seconds"),
+        ({"functions": [{"function": "f", "fails": "dies"}]}, "functions.0.fails"),
+        ({"functions": [{"function": "f"}]}, "functions.0: .*fails, delay_seconds"),
+        ({"functions": [{"function": "f", "fails": "throttled", "after_work": True}]}, "functions.0: .*after_work"),
         ({"training": {"capacity_errors": "1"}}, "training.capacity_errors"),
     ],
 )
