@@ -14,6 +14,8 @@ from traindrop import messages
 from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.intake import drop_of, settle
 from traindrop.jobs import ladder
+from traindrop.manifest import FILE as MANIFEST
+from traindrop.manifest import manifest
 from traindrop.problems import Problem, Verdict
 from traindrop.runs import Claims, Runs
 from traindrop.settings import Layer
@@ -120,7 +122,9 @@ class Gate:
             )
             return {"verdict": "unchanged", "run_id": run_id, "dataset": run["dataset"], "message": message.as_dict()}
         uri = self._write_verdict(run_id, found.verdict)
-        self._put(f"training-input/{run_id}/job.json", self._job(run, source, found))
+        place = f"training-input/{run_id}/"
+        self.s3.put_object(Bucket=self.artifact_bucket, Key=place + MANIFEST, Body=manifest(source, found.splits))
+        self._put(f"{place}job.json", self._job(run, source, found))
         self._record(
             run,
             status="Training",
@@ -188,6 +192,7 @@ class Gate:
                 "splits": found.description.splits,
             },
             "expected": {split: {"images": counts["images"]} for split, counts in found.verdict.splits.items()},
+            "manifest": MANIFEST,
         }
 
     def _model_problems(self, run: Mapping[str, Any], found: Validation) -> list[Problem]:

@@ -27,6 +27,7 @@ METRICS = (
     "map50_box",
     "map50_95_box",
 )
+_CHANGED = re.compile(r"DatasetChanged: (?P<cause>.*?)(, exit code: \d+)?$", re.DOTALL)
 _QUOTA_ZERO = re.compile(r"limit '(?P<name>[^']+)' is 0 ")
 
 
@@ -187,7 +188,23 @@ def end_of(job: Mapping[str, Any], *, more_rungs: bool) -> JobEnd:
             cause=f"SageMaker failed inside, more than once: {reason}. Redrive the "
             "execution, or drop the dataset again; training goes on from the last checkpoint when redriven",
         )
+    changed = _CHANGED.search(reason)
+    if changed:
+        return JobEnd(error="DatasetChanged", cause=" ".join(changed["cause"].split()))
+    dataset = _dataset_uri(job)
+    if "Data download failed" in reason and dataset in reason:
+        return JobEnd(
+            error="DatasetChanged",
+            cause=f"{dataset} was deleted or made unreadable after it was checked. Drop the dataset again; or bring "
+            f"back what was there (the bucket keeps old versions) and redrive the execution. SageMaker says: {reason}",
+        )
     return JobEnd(error="TrainingCodeError", cause=reason or "the training job failed without a reason")
+
+
+def _dataset_uri(job: Mapping[str, Any]) -> str:
+    """Where the job's dataset lies; in its FailureReason SageMaker names what it could not download."""
+    channels = {channel["ChannelName"]: channel["DataSource"] for channel in job.get("InputDataConfig", [])}
+    return str(channels.get("dataset", {}).get("S3DataSource", {}).get("S3Uri", "its dataset"))
 
 
 def leaves_model(job: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import posixpath
 import zipfile
@@ -36,6 +37,14 @@ class Source(Protocol):
     def newest(self) -> datetime:
         """When the last object arrived."""
 
+    @property
+    def checksum(self) -> str:
+        """What `File.digest` is: `md5`, `crc32`, or empty where it does not follow from the content."""
+
+    @property
+    def archive_bytes(self) -> int:
+        """Size of the zip itself; 0 for a folder."""
+
     def read(self, name: str) -> bytes:
         """Content of a file, at most 16 MiB of it."""
 
@@ -55,7 +64,7 @@ class FolderSource:
     def __init__(self, s3: S3Client, bucket: str, prefix: str) -> None:
         """List everything below the prefix (1,000 keys a request)."""
         self._s3, self._bucket, self._prefix = s3, bucket, prefix
-        self.root = ""
+        self.root, self.checksum, self.archive_bytes = "", "md5", 0
         found: dict[str, File] = {}
         self.newest = datetime.fromtimestamp(0, UTC)
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -67,13 +76,18 @@ class FolderSource:
         self.files = found
 
     def read(self, name: str) -> bytes:
-        """Content of an object."""
-        answer = (
-            self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes=0-{_READ_LIMIT - 1}")
-            if self.files[name].size
-            else None
-        )
-        return answer["Body"].read() if answer else b""
+        """Content of an object.
+
+        Whatever is read shows whether ETags are MD5s here: those of objects encrypted with a KMS key are not, and a
+        listing does not tell.
+        """
+        if not self.files[name].size:
+            return b""
+        answer = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name, Range=f"bytes=0-{_READ_LIMIT - 1}")
+        content, etag = answer["Body"].read(), answer["ETag"].strip('"')
+        if "-" not in etag and len(content) < _READ_LIMIT and _md5(content) != etag:
+            self.checksum = ""
+        return content
 
 
 class ArchiveSource:
@@ -86,11 +100,11 @@ class ArchiveSource:
             SourceError: the object is no zip, is encrypted, has hostile names, or no data.yaml at its root.
         """
         head = s3.head_object(Bucket=bucket, Key=key)
-        self.newest = head["LastModified"]
+        self.newest, self.checksum, self.archive_bytes = head["LastModified"], "crc32", head["ContentLength"]
         shown = posixpath.basename(key)
         try:
             self._zip = zipfile.ZipFile(
-                io.BufferedReader(RangedObject(s3, bucket, key, head["ContentLength"], head["ETag"]), _BLOCK)
+                io.BufferedReader(RangedObject(s3, bucket, key, self.archive_bytes, head["ETag"]), _BLOCK)
             )
             infos = self._zip.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
@@ -128,6 +142,10 @@ class ArchiveSource:
             raise SourceError(
                 Problem("archive.broken_member", f"{name} cannot be unpacked ({error}); pack the dataset again", [name])
             ) from error
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _refuse_hostile(shown: str, infos: list[zipfile.ZipInfo], entries: Mapping[str, zipfile.ZipInfo]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from traindrop import dataset as rules
@@ -31,6 +31,7 @@ class Validation:
     verdict: Verdict
     settings: TrainingSettings
     description: rules.Description | None
+    splits: dict[str, rules.Split] = field(default_factory=dict)
 
 
 def validate(name: str, source: Source, bucket_settings: Layer | None) -> Validation:
@@ -65,7 +66,7 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
         errors,
         fingerprint=rules.fingerprint(description, splits, fingerprinted(settings)),
     )
-    return Validation(verdict, settings, description)
+    return Validation(verdict, settings, description, splits)
 
 
 def fingerprinted(settings: TrainingSettings) -> dict[str, Any]:

@@ -29,8 +29,8 @@ def is_noise(name: str) -> bool:
     )
 
 
-def extract(archive: Path, target: Path, *, max_bytes: int | None = None) -> int:
-    """Unpack a zip below target; answer the number of files.
+def extract(archive: Path, target: Path, *, max_bytes: int | None = None) -> dict[str, str]:
+    """Unpack a zip below target; answer the CRC-32 of each file, which unpacking has confirmed, in hexadecimal.
 
     Nothing is written before every name has been checked. `max_bytes` limits the unpacked size; without it, all
     but 2 GiB of the free space may be filled.
@@ -52,7 +52,7 @@ def extract(archive: Path, target: Path, *, max_bytes: int | None = None) -> int
         raise BadDataset(
             f"{archive.name} is not a readable zip ({error}); pack it again and upload it anew."
         ) from error
-    return len(members)
+    return {name: f"{info.CRC:08x}" for name, info in members.items()}
 
 
 def _checked(shown: str, opened: zipfile.ZipFile, room: int) -> dict[str, zipfile.ZipInfo]:

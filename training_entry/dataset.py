@@ -1,4 +1,4 @@
-"""The dataset as ultralytics may see it: unpacked, counted against its verdict, described by known keys only.
+"""The dataset as ultralytics may see it: unpacked, compared with what was checked, described by known keys only.
 
 Its own data.yaml is not read here: what it says was checked and normalised before the job began, and comes in
 job.json. Every split becomes a list of absolute image paths, so that nothing depends on the working directory.
@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import yaml
 
-from training_entry import archive, durable
-from training_entry.failure import BadDataset
+from training_entry import archive, durable, manifest
+from training_entry.failure import BadDataset, DatasetChanged
 from training_entry.job import Job, Paths
+from training_entry.manifest import Manifest
 
 IMAGE_SUFFIXES = frozenset(
     [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
@@ -35,21 +38,21 @@ class Dataset:
 
 
 def prepare(job: Job, paths: Paths) -> Dataset:
-    """Unpack the dataset if it is a zip, list its images and describe them.
+    """Unpack the dataset if it is a zip, list its images, compare all with the manifest and describe them.
 
     Raises:
-        BadDataset: it cannot be unpacked, or is not what was validated.
+        BadDataset: it cannot be unpacked.
+        DatasetChanged: it is not what was validated.
     """
+    checked = manifest.read(paths.config / job.manifest) if job.manifest else None
     place = paths.dataset
+    crcs: dict[str, str] = {}
     if job.form == "archive":
-        packed = _exact(place, job.file)
-        place = paths.work / "dataset"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        count = archive.extract(packed, place)
-        print(f"UNPACKED {count} files of {job.file}", flush=True)
+        place, crcs = _unpack(job, paths, checked)
     folder = Path(os.path.abspath(place / job.data_root))  # noqa: PTH100  (resolve() would follow links)
     images = {split: _images(folder, job.splits.get(split, []), split) for split in _SPLITS}
+    if checked:
+        _verify(checked, folder, images, crcs)
     for split, found in images.items():
         _compare(split, len(found), job.expected.get(split))
     return Dataset(_describe(job, paths, folder, images), images)
@@ -65,21 +68,45 @@ def _exact(channel: Path, file: str) -> Path:
     packed = channel / file
     if not file or "/" in file or not packed.is_file():
         there = sorted(item.name for item in channel.glob("*"))[:_EXAMPLES] if channel.is_dir() else []
-        raise BadDataset(
-            f"The zip {file!r} did not reach the job (there is {', '.join(there) or 'nothing'}); it was "
-            "deleted or replaced after it was checked. Drop it again."
-        )
+        raise DatasetChanged(f"the zip {file!r} did not reach the job (there is {', '.join(there) or 'nothing'})")
     return packed
+
+
+def _unpack(job: Job, paths: Paths, checked: Manifest | None) -> tuple[Path, dict[str, str]]:
+    """Unpack the zip into the work folder; answer that folder and the CRC-32 of each file by its path below the root.
+
+    A zip packed anew with the same files is not another dataset, so its own size matters only if it is unreadable.
+    """
+    packed = _exact(paths.dataset, job.file)
+    place = paths.work / "dataset"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    try:
+        crcs = archive.extract(packed, place)
+    except BadDataset as error:
+        if checked and packed.stat().st_size != checked.archive_bytes:
+            raise DatasetChanged(f"{job.file} was changed") from error
+        raise
+    print(f"UNPACKED {len(crcs)} files of {job.file}", flush=True)
+    root = f"{posixpath.normpath(job.data_root)}/" if job.data_root else ""
+    return place, {name.removeprefix(root): crc for name, crc in crcs.items()}
 
 
 def _compare(split: str, found: int, expected: int | None) -> None:
     if expected is not None and found != expected:
-        raise BadDataset(
-            f"The {split} split has {found} images, but {expected} were there when the dataset was "
-            "checked: it was changed since. Drop it again, and do not change it while it trains."
-        )
+        raise DatasetChanged(f"the {split} split has {found} images, but {expected} were there")
     if not found:
         raise BadDataset(f"The {split} split has no images; correct data.yaml and drop the dataset again.")
+
+
+def _verify(checked: Manifest, folder: Path, images: Mapping[str, Sequence[Path]], crcs: Mapping[str, str]) -> None:
+    started = time.monotonic()
+    places: dict[str, Path] = {}
+    for image in chain.from_iterable(images.values()):
+        label = label_of(image)
+        places |= {path.relative_to(folder).as_posix(): path for path in (image, label) if path.is_file()}
+    checked.compare(places, crcs)
+    print(f"VERIFIED {len(places)} files in {time.monotonic() - started:.1f} s", flush=True)
 
 
 def _images(folder: Path, entries: list[str], split: str) -> list[Path]:
@@ -123,6 +150,8 @@ def _listed(folder: Path, listing: Path) -> Iterator[str]:
             continue
         name = posixpath.normpath(posixpath.join(beside, name[2:]) if name.startswith("./") else name.lstrip("/"))
         if ".." in name.split("/") or posixpath.splitext(name)[1].lower() not in IMAGE_SUFFIXES:
+            continue
+        if archive.is_noise(name):
             continue
         if (folder / name).is_file():
             yield name

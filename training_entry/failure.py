@@ -33,7 +33,7 @@ class BadJob(TrainingError):
 
 
 class BadDataset(TrainingError):
-    """The dataset cannot be unpacked, is not the one that was checked, or has nothing to learn from."""
+    """The dataset cannot be unpacked, or has nothing to learn from."""
 
     exit_code = 11
 
@@ -54,6 +54,20 @@ class OutOfMemory(TrainingError):
     """The instance has too little memory for these settings."""
 
     exit_code = 15
+
+
+class DatasetChanged(TrainingError):
+    """The dataset is not the one that was checked; the reason begins with the name of this class."""
+
+    exit_code = 16
+
+    def __init__(self, what: str) -> None:
+        """Say what differs, and what to do."""
+        super().__init__(
+            f"DatasetChanged: {what}. The dataset was changed after it was checked, so it was not trained on. Drop it "
+            "again to train what is there now; or bring back what was there (the bucket keeps old versions) and "
+            "redrive the execution."
+        )
 
 
 def explain(error: Exception, arguments: Mapping[str, Any]) -> TrainingError:

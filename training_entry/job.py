@@ -82,6 +82,7 @@ class Job:
     names: dict[int, str]
     splits: dict[str, list[str]]
     expected: dict[str, int]
+    manifest: str = ""
 
     @property
     def epochs(self) -> int:
@@ -113,6 +114,7 @@ def read_job(config: Path) -> Job:
             names={int(key): str(name) for key, name in sorted(data["names"].items(), key=lambda item: int(item[0]))},
             splits={split: [str(entry) for entry in entries] for split, entries in data["splits"].items()},
             expected={split: int(counts["images"]) for split, counts in document.get("expected", {}).items()},
+            manifest=str(document.get("manifest") or ""),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadJob(

@@ -19,6 +19,10 @@ RUN = {
 }
 
 
+CHANGED = "DatasetChanged"
+NO_DATA = "ClientError: Data download failed:No S3 objects found under S3 URL "
+
+
 def request(rung: Rung, **settings: Any) -> dict[str, Any]:
     run = {**RUN, "settings": TrainingSettings(**settings).model_dump(mode="json", exclude_none=True)}
     return training_job_request(
@@ -33,6 +37,9 @@ def job(status: str, secondary: str = "", **fields: Any) -> dict[str, Any]:
         "SecondaryStatus": secondary or status,
         "ResourceConfig": {"InstanceType": "ml.g4dn.xlarge"},
         "EnableManagedSpotTraining": True,
+        "InputDataConfig": [
+            {"ChannelName": "dataset", "DataSource": {"S3DataSource": {"S3Uri": "s3://data/datasets/rooms/"}}}
+        ],
         **fields,
     }
 
@@ -88,6 +95,9 @@ def test_the_ladder_is_every_type_on_spot_and_then_if_allowed_on_demand() -> Non
         (job("Failed", FailureReason="... InsufficientInstanceCapacity ..."), False, "CapacityExhausted"),
         (job("Failed", FailureReason="InternalServerError: try again"), False, "InternalError"),
         (job("Failed", FailureReason="AlgorithmError: CUDA out of memory, exit code: 1"), True, "TrainingCodeError"),
+        (job("Failed", FailureReason="AlgorithmError: DatasetChanged: a was added., exit code: 16"), True, CHANGED),
+        (job("Failed", FailureReason=f"{NO_DATA}s3://data/datasets/rooms/"), True, CHANGED),
+        (job("Failed", FailureReason=f"{NO_DATA}s3://artifacts/code/"), True, "TrainingCodeError"),
     ],
 )
 def test_each_end_has_its_class_and_stopped_is_never_success(ended: dict[str, Any], more: bool, expected: str) -> None:

@@ -1,0 +1,241 @@
+"""What was checked is what is trained on: written by the gate's side, compared by the entry's."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from traindrop import dataset as rules
+from traindrop.manifest import FILE, manifest
+from traindrop.sources import ArchiveSource, FolderSource, Source
+from training_entry.dataset import prepare
+from training_entry.failure import BadJob, DatasetChanged
+from training_entry.job import Job, Paths
+from training_entry.manifest import read
+
+FILES = {
+    "data.yaml": b"train: images/train\nval: images/val\nnames: [room]\n",
+    "images/train/1.png": b"one",
+    "images/train/2.png": b"two, without a label",
+    "images/val/3.png": b"three",
+    "labels/train/1.txt": b"0 0 0 1 0 1 1 0 1\n",
+    "labels/val/3.txt": b"0 0 0 1 0 1 1 0 1\n",
+    "notes.md": b"trained on by nobody",
+}
+TRAINED_ON = sorted(name for name in FILES if name.startswith(("images", "labels")))
+Change = Callable[[dict[str, bytes]], object]
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="data")
+        yield client
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "ml/input/data/config").mkdir(parents=True)
+    return Paths(tmp_path / "ml", tmp_path / "work")
+
+
+def write_zip(place: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(place, "w", compression) as packed:
+        for name, content in files.items():
+            packed.writestr(f"top/{name}", content)
+
+
+def write_folder(place: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+
+
+def checked(s3: Any, form: str, tmp_path: Path) -> Source:
+    """The dataset as it lay in the bucket when it was checked."""
+    if form == "archive":
+        write_zip(tmp_path / "checked.zip", FILES)
+        s3.upload_file(str(tmp_path / "checked.zip"), "data", "datasets/rooms.zip")
+        return ArchiveSource(s3, "data", "datasets/rooms.zip")
+    for name, content in FILES.items():
+        s3.put_object(Bucket="data", Key=f"datasets/rooms/{name}", Body=content)
+    return FolderSource(s3, "data", "datasets/rooms/")
+
+
+def written(source: Source, paths: Paths) -> dict[str, Any]:
+    description, _ = rules.describe(source.read("data.yaml"), "data.yaml")
+    assert description
+    splits, problems = rules.resolve(description, source.files, source.read)
+    assert not problems
+    (paths.config / FILE).write_bytes(manifest(source, splits))
+    document: dict[str, Any] = json.loads(gzip.decompress((paths.config / FILE).read_bytes()))
+    return document
+
+
+def job(form: Any) -> Job:
+    return Job(
+        run_id="run",
+        task="segment",
+        model="yolov8n-seg.pt",
+        arguments={"epochs": 1},
+        form=form,
+        file="rooms.zip" if form == "archive" else "",
+        data_root="top/" if form == "archive" else "",
+        names={0: "room"},
+        splits={"train": ["images/train"], "val": ["images/val"]},
+        expected={"train": 2, "val": 1},
+        manifest=FILE,
+    )
+
+
+def arrive(form: str, files: dict[str, bytes], paths: Paths) -> None:
+    """What reached the job."""
+    shutil.rmtree(paths.dataset, ignore_errors=True)
+    if form == "archive":
+        write_zip(paths.dataset / "rooms.zip", files)
+    else:
+        write_folder(paths.dataset, files)
+
+
+FORMS = pytest.mark.parametrize("form", ["archive", "folder"])
+
+
+@FORMS
+def test_a_dataset_that_is_as_it_was_is_trained_on(s3: Any, form: str, paths: Paths, tmp_path: Path) -> None:
+    document = written(checked(s3, form, tmp_path), paths)
+    assert sorted(document["files"]) == TRAINED_ON
+    assert document["checksum"] == {"archive": "crc32", "folder": "md5"}[form]
+    if form == "folder":
+        assert document["files"]["images/train/1.png"] == [3, hashlib.md5(b"one").hexdigest()]  # noqa: S324
+    arrive(form, {**FILES, "notes.md": b"changed, and no matter"}, paths)
+    assert len(prepare(job(form), paths).images["train"]) == 2
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda files: files.update({"images/train/1.png": b"eno"}), "images/train/1.png was changed"),
+        (lambda files: files.update({"images/train/1.png": b"longer"}), "images/train/1.png was changed"),
+        (lambda files: files.update({"labels/val/3.txt": b"0 0 0 1 0 1 1 0 0\n"}), "labels/val/3.txt was changed"),
+        (lambda files: files.pop("labels/train/1.txt"), "labels/train/1.txt is missing"),
+        (lambda files: files.pop("images/val/3.png"), "images/val/3.png is missing"),
+        (lambda files: files.update({"images/val/4.png": b"4"}), "images/val/4.png was added"),
+        (lambda files: files.update({"labels/train/2.txt": b""}), "labels/train/2.txt was added"),
+        (lambda files: files.clear(), "images/train/1.png is missing"),
+    ],
+    ids=["overwritten", "resized", "relabelled", "unlabelled", "deleted", "added", "labelled", "all-deleted"],
+)
+def test_what_was_changed_since_is_named_and_not_trained_on(
+    s3: Any, form: str, change: Change, said: str, paths: Paths, tmp_path: Path
+) -> None:
+    written(checked(s3, form, tmp_path), paths)
+    files = dict(FILES)
+    change(files)
+    arrive(form, files, paths)
+    with pytest.raises(DatasetChanged, match=r"^DatasetChanged: .*Drop it again .* redrive the execution\.$") as caught:
+        prepare(job(form), paths)
+    assert said in str(caught.value)
+    assert not (paths.work / "data.yaml").exists()
+
+
+def test_three_files_are_named_and_the_others_counted(s3: Any, paths: Paths, tmp_path: Path) -> None:
+    written(checked(s3, "folder", tmp_path), paths)
+    arrive("folder", {name: content + b" " for name, content in FILES.items()}, paths)
+    with pytest.raises(DatasetChanged) as caught:
+        prepare(job("folder"), paths)
+    assert str(caught.value).count("was changed") == 3 + 1
+    assert " and 2 more." in str(caught.value)
+
+
+def test_a_zip_packed_anew_with_the_same_files_is_the_same_dataset(s3: Any, paths: Paths, tmp_path: Path) -> None:
+    written(checked(s3, "archive", tmp_path), paths)
+    write_zip(paths.dataset / "rooms.zip", FILES, zipfile.ZIP_DEFLATED)
+    assert (paths.dataset / "rooms.zip").stat().st_size != (tmp_path / "checked.zip").stat().st_size
+    assert prepare(job("archive"), paths)
+
+
+def test_a_zip_replaced_by_what_is_none_was_changed(s3: Any, paths: Paths, tmp_path: Path) -> None:
+    written(checked(s3, "archive", tmp_path), paths)
+    paths.dataset.mkdir()
+    (paths.dataset / "rooms.zip").write_bytes(b"something else")
+    with pytest.raises(DatasetChanged, match=r"rooms\.zip was changed"):
+        prepare(job("archive"), paths)
+
+
+def test_an_object_uploaded_in_parts_is_told_by_its_size_alone(s3: Any, paths: Paths, tmp_path: Path) -> None:
+    checked(s3, "folder", tmp_path)
+    key = "datasets/rooms/images/train/1.png"
+    upload = s3.create_multipart_upload(Bucket="data", Key=key)["UploadId"]
+    part = s3.upload_part(Bucket="data", Key=key, UploadId=upload, PartNumber=1, Body=b"one")["ETag"]
+    s3.complete_multipart_upload(
+        Bucket="data", Key=key, UploadId=upload, MultipartUpload={"Parts": [{"ETag": part, "PartNumber": 1}]}
+    )
+    document = written(FolderSource(s3, "data", "datasets/rooms/"), paths)
+    assert document["files"]["images/train/1.png"] == [3, ""]
+    assert document["files"]["images/val/3.png"][1]
+    arrive("folder", {**FILES, "images/train/1.png": b"eno"}, paths)
+    assert prepare(job("folder"), paths)
+    arrive("folder", {**FILES, "images/train/1.png": b"other"}, paths)
+    with pytest.raises(DatasetChanged, match=r"images/train/1\.png was changed"):
+        prepare(job("folder"), paths)
+
+
+class EncryptedByKms:
+    """An S3 client whose ETags follow from the encrypted bytes, as with a KMS key."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._s3, name)
+
+    def get_object(self, **arguments: Any) -> dict[str, Any]:
+        return {**self._s3.get_object(**arguments), "ETag": f'"{"0" * 32}"'}
+
+
+def test_where_etags_are_no_md5s_sizes_alone_tell(s3: Any, paths: Paths, tmp_path: Path) -> None:
+    checked(s3, "folder", tmp_path)
+    document = written(FolderSource(EncryptedByKms(s3), "data", "datasets/rooms/"), paths)  # type: ignore[arg-type]
+    assert document["checksum"] == ""
+    assert {digest for _, digest in document["files"].values()} == {""}
+    arrive("folder", FILES, paths)
+    assert prepare(job("folder"), paths)
+
+
+def test_the_manifest_of_9200_files_is_small() -> None:
+    class Large:
+        checksum, archive_bytes = "md5", 0
+
+    names = [f"{kind}/train/floor plan {number:05}.{end}" for number in range(4600) for kind, end in KINDS]
+    split = rules.Split([rules.File(name, 48_000, hashlib.md5(name.encode()).hexdigest()) for name in names])  # noqa: S324
+    content = manifest(Large(), {"train": split})  # type: ignore[arg-type]
+    assert len(json.loads(gzip.decompress(content))["files"]) == 9200
+    assert len(content) < 300_000
+
+
+KINDS = (("images", "png"), ("labels", "txt"))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", gzip.compress(b"{}"), gzip.compress(b"[]"), None])
+def test_a_manifest_that_cannot_be_read_is_our_fault_and_says_so(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(BadJob, match="a fault of Traindrop"):
+        read(tmp_path / FILE)
