@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client
+from events import ObjectCreated, received
 
 from traindrop.intake import Arrival, Reception
 
@@ -19,12 +19,13 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take an EventBridge `Object Created`; its key is raw and is never unquoted."""
-    item = event["detail"]["object"]
+    created = received(ObjectCreated, event)
+    item = created.detail.object
     arrival = Arrival(
-        bucket=event["detail"]["bucket"]["name"],
-        key=item["key"],
-        identity=f"{item.get('sequencer', '')}#{item.get('etag', '')}",
-        moment=datetime.fromisoformat(event["time"].replace("Z", "+00:00")),
+        bucket=created.detail.bucket.name,
+        key=item.key,
+        identity=f"{item.sequencer}#{item.etag}",
+        moment=created.time,
     )
     reception = Reception(
         sfn=client("stepfunctions"),

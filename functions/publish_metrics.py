@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
+from events import OfRun, received
 
 from traindrop.delivery import Delivery
 
@@ -22,7 +23,7 @@ metrics = Metrics()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Metrics have no run as a dimension: each would cost its own custom metric."""
     delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)
-    done = delivery.measure(event["run_id"])
+    done = delivery.measure(received(OfRun, event).run_id)
     metrics.add_metric("RunsCompleted", MetricUnit.Count, 1)
     metrics.add_metric("TrainingSeconds", MetricUnit.Seconds, done["training_seconds"])
     metrics.add_metric("SpotInterruptions", MetricUnit.Count, done["interruptions"])

@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import aws_errors_named, trainer
+from events import OfRun, received
 
 logger = Logger()
 
@@ -16,6 +17,6 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Answer the job's status; the state machine then starts it again, which adopts a running or an ended job."""
-    seen = trainer().reconcile(event["run_id"], datetime.now(UTC))
+    seen = trainer().reconcile(received(OfRun, event).run_id, datetime.now(UTC))
     logger.info("training job reconciled", extra=seen)
     return seen

@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, client, runs, trainer
+from events import TrainingJobStateChange, received
 
 from traindrop.jobs import ENDED, leaves_model
 from traindrop.runs import stop_wanted
@@ -19,7 +20,7 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take a `SageMaker Training Job State Change`; describe the job, since the event knows no billable seconds."""
-    name = event["detail"]["TrainingJobName"]
+    name = received(TrainingJobStateChange, event).detail.name
     run = runs().find(name.rpartition("-")[0])
     worker = trainer()
     job = worker.describe(name)

@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, client, places, trainer
+from events import Start, received
 
 from traindrop.training import Starter
 
@@ -18,6 +19,7 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Leave the task token with the run; `report_job_end` answers it when the job has ended."""
+    asked = received(Start, event)
     starter = Starter(
         trainer=trainer(),
         s3=client("s3"),
@@ -27,8 +29,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         topic_arn=ENVIRONMENT.TOPIC_ARN,
         stack_max_cost_usd=ENVIRONMENT.MAX_COST_PER_RUN_USD,
     )
-    done = starter.start(
-        event["run_id"], attempt=int(event["attempt"]), redrives=int(event["redrives"]), task_token=event["task_token"]
-    )
-    logger.info("training job asked for", extra={"run_id": event["run_id"], "done": done})
+    done = starter.start(asked.run_id, attempt=asked.attempt, redrives=asked.redrives, task_token=asked.task_token)
+    logger.info("training job asked for", extra={"run_id": asked.run_id, "done": done})
     return {"done": done}

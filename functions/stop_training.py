@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client, runs, trainer
+from events import ExecutionStatusChange, received
 
 from traindrop.ending import Ending
 
@@ -21,6 +22,7 @@ metrics = Metrics()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  # noqa: ARG001
     """Take a `Step Functions Execution Status Change` with FAILED, TIMED_OUT or ABORTED."""
+    ended = received(ExecutionStatusChange, event).detail
     ending = Ending(
         sfn=client("stepfunctions"),
         sns=client("sns"),
@@ -31,10 +33,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
         clock=time.time,
     )
-    done = ending.conclude(event["detail"])
+    done = ending.conclude(ended.model_dump(by_alias=True, exclude_none=True))
     if done in ("Failed", "Stopped"):
         metrics.add_metric(f"Runs{done}", MetricUnit.Count, 1)
-    elif event["detail"].get("error") == "DatasetRejected":
+    elif ended.error == "DatasetRejected":
         metrics.add_metric("RunsRejected", MetricUnit.Count, 1)
-    logger.info("execution concluded", extra={"execution": event["detail"]["name"], "done": done})
+    logger.info("execution concluded", extra={"execution": ended.name, "done": done})
     return {"done": done}

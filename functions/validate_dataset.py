@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
+from events import Validate, received
 
 from traindrop.gate import Gate
 
@@ -18,6 +19,7 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Answer `ready`, `uploading`, `rejected` or `unchanged` for the drop in `event`."""
+    asked = received(Validate, event)
     gate = Gate(
         s3=client("s3"),
         runs=runs(),
@@ -27,6 +29,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS,
         clock=time.time,
     )
-    answer = gate.judge(event["drop"], event["execution"])
+    answer = gate.judge(asked.drop, asked.execution.model_dump(mode="json"))
     logger.info("dataset judged", extra={"run_id": answer["run_id"], "verdict": answer["verdict"]})
     return answer

@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
+from events import OfRun, received
 
 from traindrop.delivery import Delivery
 
@@ -18,7 +19,8 @@ logger = Logger()
 @aws_errors_named
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Answer the end message, which the state machine publishes."""
+    run_id = received(OfRun, event).run_id
     delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)
-    done = delivery.report(event["run_id"])
-    logger.info("report written", extra={"run_id": event["run_id"], "report_uri": done["report_uri"]})
+    done = delivery.report(run_id)
+    logger.info("report written", extra={"run_id": run_id, "report_uri": done["report_uri"]})
     return done

@@ -1,4 +1,4 @@
-"""The rules of a YOLO dataset: what data.yaml means, which images a split has, and which labels belong to them.
+"""The rules of a YOLO dataset: which images a split has, and which labels belong to them.
 
 Pure: a dataset is a listing of its files and a way to read a few of them. The rules are ultralytics' own
 (`ultralytics/data/utils.py` of 8.4.190); where Traindrop is stricter, the message says so.
@@ -12,15 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from traindrop.data_yaml import Description
 from traindrop.problems import EXAMPLES, Problem
 
 IMAGE_SUFFIXES = frozenset(
     [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
 )
-DATA_FILES = ("data.yaml", "data.yml")
-_YAML_LIMIT = 1024 * 1024
+_LISTS_LIMIT = 16 * 1024 * 1024
+_LABEL_LIMIT = 64 * 1024
 _NOT_LABELS = frozenset(
     {
         "classes.txt",
@@ -37,24 +36,15 @@ _NOT_LABELS = frozenset(
         "test.txt",
     }
 )
-_SPLIT_KEYS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """A file of a dataset: its path relative to the dataset's root, size in bytes and content digest."""
 
     name: str
     size: int
     digest: str
-
-
-@dataclass(frozen=True)
-class Description:
-    """A normalised data.yaml: class names by index and, per split, paths relative to the dataset's root."""
-
-    names: dict[int, str]
-    splits: dict[str, list[str]]
 
 
 @dataclass
@@ -80,110 +70,11 @@ def is_noise(name: str) -> bool:
     base = posixpath.basename(name)
     return (
         base.startswith((".", "._"))
-        or base in ("Thumbs.db", "desktop.ini")
+        or base in ("Thumbs.db", "desktop.ini", "Icon\r")
         or base.endswith(".cache")
         or name.startswith("__MACOSX/")
         or "/__MACOSX/" in name
     )
-
-
-def describe(text: bytes, place: str) -> tuple[Description | None, list[Problem]]:
-    """Normalise a data.yaml; unknown keys, `download:` among them, are dropped and never acted on."""
-    if len(text) > _YAML_LIMIT:
-        return None, [
-            Problem("data_yaml.too_large", f"{place} has {len(text)} bytes; at most {_YAML_LIMIT} are read", [place])
-        ]
-    try:
-        values = yaml.safe_load(text.decode("utf-8-sig", errors="replace"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return None, [
-            Problem("data_yaml.not_yaml", f"{place} is not YAML: {' '.join(str(error).split())[:300]}", [place])
-        ]
-    if not isinstance(values, dict):
-        return None, [Problem("data_yaml.not_a_mapping", f"{place} must hold `train:`, `val:` and `names:`", [place])]
-    problems: list[Problem] = []
-    names = _names(values, place, problems)
-    splits: dict[str, list[str]] = {}
-    for split, keys in _SPLIT_KEYS.items():
-        value = next((values[key] for key in keys if values.get(key) is not None), None)
-        if value is None:
-            if split != "test":
-                problems.append(
-                    Problem(
-                        "data_yaml.no_split",
-                        f"{place} has no `{split}:`; name the folder of the "
-                        f"{'validation' if split == 'val' else 'training'} images, such as "
-                        f"`{split}: images/{split}`",
-                        [place],
-                    )
-                )
-            continue
-        paths = _paths(value, str(values.get("path") or ""), f"{place}: {split}", problems)
-        if paths:
-            splits[split] = paths
-    return (None if problems else Description(names, splits)), problems
-
-
-def _names(values: Mapping[str, Any], place: str, problems: list[Problem]) -> dict[int, str]:
-    names, count = values.get("names"), values.get("nc")
-    if names is None and isinstance(count, int) and 0 < count <= 10_000:
-        return {index: f"class_{index}" for index in range(count)}
-    if isinstance(names, list):
-        names = dict(enumerate(names))
-    if not isinstance(names, dict) or not names:
-        problems.append(
-            Problem(
-                "data_yaml.no_names",
-                f"{place} has no class names; write `names: [room]` or `names: {{0: room}}`",
-                [place],
-            )
-        )
-        return {}
-    try:
-        named = {int(key): str(value) for key, value in names.items()}
-    except (TypeError, ValueError):
-        named = {}
-    if sorted(named) != list(range(len(names))):
-        problems.append(
-            Problem(
-                "data_yaml.bad_names",
-                f"{place}: the keys of `names` must be 0 to {len(names) - 1} without a hole",
-                [place],
-            )
-        )
-    if isinstance(count, int) and count != len(names):
-        problems.append(
-            Problem(
-                "data_yaml.names_differ_from_nc",
-                f"{place} says nc: {count} but names {len(names)} classes; correct one of the two, or leave nc out",
-                [place],
-            )
-        )
-    return dict(sorted(named.items()))
-
-
-def _paths(value: Any, base: str, place: str, problems: list[Problem]) -> list[str]:
-    entries = value if isinstance(value, list) else [value]
-    if not entries or not all(isinstance(entry, str) and entry.strip() for entry in entries):
-        problems.append(Problem("data_yaml.bad_split", f"{place} must be a path or a list of paths", [place]))
-        return []
-    return [_relative(entry, base, roboflow=isinstance(value, str)) for entry in entries]
-
-
-def _relative(entry: str, base: str, *, roboflow: bool) -> str:
-    """Path of a split below the dataset's root, as ultralytics finds it.
-
-    The root is the folder of data.yaml whatever `path` says, because that is where the drop lies; an absolute
-    `path` of the author's machine is cut off. `../train/images` of Roboflow's exports means `train/images`.
-    """
-    entry = entry.strip().replace("\\", "/")
-    base = base.strip().replace("\\", "/").rstrip("/")
-    if base and entry.startswith(f"{base}/"):
-        entry = entry[len(base) + 1 :]
-    if roboflow and entry.startswith("../"):
-        entry = entry[3:]
-    parts = [part for part in posixpath.normpath(entry.lstrip("/")).split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or "."
 
 
 def label_of(image: str) -> str:
@@ -202,6 +93,15 @@ def resolve(
     """
     problems: list[Problem] = []
     splits: dict[str, Split] = {}
+    lists = {entry for entries in description.splits.values() for entry in entries if _is_list(entry)}
+    if sum(files[entry].size for entry in lists if entry in files) > _LISTS_LIMIT:
+        return {}, [
+            Problem(
+                "split.list_too_large",
+                f"the lists of images that data.yaml names have more than {_LISTS_LIMIT // 1024**2} MiB; name folders",
+                sorted(lists),
+            )
+        ]
     for name, entries in description.splits.items():
         split = splits[name] = Split()
         seen: set[str] = set()
@@ -250,11 +150,13 @@ def resolve(
 
 
 def _images(entry: str, files: Mapping[str, File], read: Callable[[str], bytes], folders: set[str]) -> Iterable[str]:
-    if entry.lower().endswith(".txt"):
+    if _is_list(entry):
         if entry not in files:
             return
         for line in read(entry).decode("utf-8", errors="replace").split("\n"):
             path = line.strip().replace("\\", "/")
+            if not path:
+                continue
             if path.startswith("./"):
                 path = posixpath.join(posixpath.dirname(entry), path[2:])
             path = posixpath.normpath(path).lstrip("/")
@@ -269,6 +171,10 @@ def _images(entry: str, files: Mapping[str, File], read: Callable[[str], bytes],
         yield from sorted(name for name in files if name.startswith(prefix) and is_image(name))
 
 
+def _is_list(entry: str) -> bool:
+    return entry.lower().endswith(".txt")
+
+
 def is_image(name: str) -> bool:
     """Whether ultralytics takes a file for an image, by its suffix in any case."""
     return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
@@ -276,17 +182,14 @@ def is_image(name: str) -> bool:
 
 def _labels_in(folders: set[str], files: Mapping[str, File]) -> Iterable[str]:
     """Label files that lie where the labels of images in these folders are looked for."""
-    prefixes = set()
-    for folder in folders:
-        label_folder = posixpath.dirname(label_of(f"{folder}/x.png" if folder else "x.png"))
-        prefixes.add(f"{label_folder}/" if label_folder else "")
+    below = {posixpath.dirname(label_of(f"{folder}/x.png" if folder else "x.png")) for folder in folders}
     for name in files:
-        if (
-            name.endswith(".txt")
-            and posixpath.basename(name).lower() not in _NOT_LABELS
-            and any(name.startswith(prefix) for prefix in prefixes)
-        ):
-            yield name
+        if name.endswith(".txt") and posixpath.basename(name).lower() not in _NOT_LABELS:
+            folder = name.rpartition("/")[0]
+            while folder and folder not in below:
+                folder = folder.rpartition("/")[0]
+            if folder in below:
+                yield name
 
 
 def _overlap(splits: Mapping[str, Split]) -> list[Problem]:
@@ -310,7 +213,8 @@ def task_of(labels: Iterable[bytes]) -> str | None:
     """`segment` or `detect`, by ultralytics' rule that any row of more than six fields makes polygons."""
     answer = None
     for text in labels:
-        rows = [row.split() for row in text.decode("utf-8-sig", errors="replace").splitlines() if row.strip()]
+        beginning = text[:_LABEL_LIMIT].decode("utf-8-sig", errors="replace")
+        rows = [row.split() for row in beginning.splitlines() if row.strip()]
         if any(len(row) > 6 for row in rows):
             return "segment"
         if rows:

@@ -65,8 +65,8 @@ def recognise(key: str) -> Drop | Misplaced | None:
     if not (is_archive or is_data):
         return None
     folders = [part for part in folder.split("/") if part and part != "datasets"]
-    names = [file[:-4], *folders[:1]] if is_archive else [*folders[:1], *folders[1:][-1:]]
-    names = [name for name in names if name.strip()] or ["my-dataset"]
+    wanted = [file[:-4], *folders[:1]] if is_archive else [*folders[:1], *folders[1:][-1:]]
+    names = list(dict.fromkeys(_proper(name) for name in wanted if name.strip())) or ["my-dataset"]
     right = tuple(f"{ROOT}{name}.zip" if is_archive else f"{ROOT}{name}/data.yaml" for name in names)
     return Misplaced(
         key,
@@ -80,19 +80,20 @@ def recognise(key: str) -> Drop | Misplaced | None:
 
 def _misspelt(key: str) -> Misplaced:
     folder, _, file = key.rpartition("/")
+    name = _proper(folder.rpartition("/")[2])
     return Misplaced(
         key,
-        folder.rpartition("/")[2],
-        (f"{folder}/{file.lower()}",),
+        name,
+        (f"{ROOT}{name}/{file.lower()}",),
         "ultralytics looks for this file under its lower-case name",
     )
 
 
 def _checked(drop: Drop) -> Drop | Misplaced:
     name = drop.dataset
-    if name.strip() and len(name) <= NAME_LIMIT and name.isprintable() and name not in (".", ".."):
+    shown = _proper(name)
+    if shown == name:
         return drop
-    shown = "".join(c if c.isprintable() else "?" for c in name)[:40].strip(" .") or "my-dataset"
     right = f"{ROOT}{shown}.zip" if drop.form == "archive" else f"{ROOT}{shown}/data.yaml"
     return Misplaced(
         drop.key,
@@ -100,6 +101,13 @@ def _checked(drop: Drop) -> Drop | Misplaced:
         (right,),
         f"a dataset's name has 1 to {NAME_LIMIT} printable characters; this one has {len(name)}",
     )
+
+
+def _proper(name: str) -> str:
+    """The name itself if a dataset may be called that, else the nearest one that it may be called."""
+    if name.strip() and len(name) <= NAME_LIMIT and name.isprintable() and name not in (".", ".."):
+        return name
+    return "".join(c if c.isprintable() else "_" for c in name)[:40].strip(" .") or "my-dataset"
 
 
 def slug_of(name: str) -> str:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from traindrop import messages
 from traindrop.drops import run_id_of_execution, slug_of
+from traindrop.errors import InvalidInput
 from traindrop.gate import fingerprint_claim
 from traindrop.intake import drop_of, upload_claim
 from traindrop.notifying import publish
+from traindrop.plain_text import printable
 from traindrop.runs import Claims, Runs
 from traindrop.training import Trainer
 
@@ -80,8 +82,8 @@ class Ending:
         given = self._input(detail)
         try:
             drop = drop_of(given)
-        except ValueError:
-            drop = {"dataset": str(given.get("dataset") or "unknown")[:128]}
+        except InvalidInput:
+            drop = {"dataset": printable(str(given.get("dataset") or ""))[:128].strip() or "unknown"}
         started_at = datetime.fromtimestamp(int(detail["startDate"]) / 1000, UTC)
         return {
             **drop,
@@ -95,7 +97,7 @@ class Ending:
         text = detail.get("input") or self.sfn.describe_execution(executionArn=detail["executionArn"]).get("input")
         try:
             given = json.loads(text or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             given = {}
         return given if isinstance(given, dict) else {}
 
@@ -146,7 +148,7 @@ def explain(cause: str) -> str:
     """A cause as people read it: Lambda's JSON of an exception becomes its message."""
     try:
         details = json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cause
     if isinstance(details, dict) and "errorMessage" in details:
         return f"{details.get('errorType', 'Error')}: {details['errorMessage']}"

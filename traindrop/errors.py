@@ -19,6 +19,14 @@ class RunNotFound(TraindropError):
     """No run record of that id: the state machine was started with an input that no drop made."""
 
 
+class MalformedEvent(TraindropError):
+    """A function was called with what none of its senders sends."""
+
+
+class InvalidInput(TraindropError):
+    """The state machine was started, by hand, with an input that names no drop."""
+
+
 class QuotaInUse(TraindropError):
     """All instances that the account may use are taken: the run queues until one is free."""
 

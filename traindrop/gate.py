@@ -41,7 +41,7 @@ class Gate:
     upload_window_seconds: float
     clock: Callable[[], float]
 
-    def judge(self, execution_input: dict[str, Any], execution: Mapping[str, str]) -> dict[str, Any]:
+    def judge(self, execution_input: Any, execution: Mapping[str, str]) -> dict[str, Any]:
         """Answer `uploading`, `rejected`, `unchanged` or `ready` for the drop of an execution.
 
         Args:

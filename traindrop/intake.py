@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
 
 from traindrop.drops import Drop, Misplaced, recognise, run_id_of
+from traindrop.errors import InvalidInput
 from traindrop.messages import misplaced
 from traindrop.notifying import publish
 from traindrop.runs import Claims
@@ -120,22 +123,46 @@ def settle(claims: Claims, dataset: str, run_id: str, *, at: float, lasts_second
     claims.take(upload_claim(dataset), run_id, now=at, lasts_seconds=lasts_seconds, settled_at=at)
 
 
-def drop_of(execution_input: dict[str, Any]) -> dict[str, Any]:
-    """The drop in an execution's input; one started by hand needs no more than `bucket` and `key`.
+class ExecutionInput(BaseModel):
+    """What an execution is started with; one started by hand needs no more than `bucket` and `key`.
+
+    The others are for the eyes of who looks at the execution: they follow from the key.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bucket: Annotated[StrictStr, Field(min_length=3, max_length=63)]
+    key: Annotated[StrictStr, Field(min_length=1, max_length=1024)]
+    dataset: StrictStr | None = None
+    form: StrictStr | None = None
+    prefix: StrictStr | None = None
+    dropped_at: StrictStr | None = None
+
+
+def drop_of(execution_input: Any) -> dict[str, Any]:
+    """The drop in an execution's input.
 
     Raises:
-        ValueError: the key is none that starts a run.
+        InvalidInput: it has other members, or its key is none that starts a run.
     """
-    found = recognise(str(execution_input.get("key", "")))
-    if not isinstance(found, Drop) or not execution_input.get("bucket"):
-        raise ValueError(
-            'the input must name a drop, such as {"bucket": "…", "key": "datasets/rooms.zip"}; '
-            f"it is {json.dumps(execution_input)[:300]}"
-        )
+    try:
+        given = ExecutionInput.model_validate(execution_input)
+    except ValidationError as error:
+        raise _invalid(execution_input) from error
+    found = recognise(given.key)
+    if not isinstance(found, Drop):
+        raise _invalid(execution_input)
     return {
-        "bucket": execution_input["bucket"],
+        "bucket": given.bucket,
         "key": found.key,
         "dataset": found.dataset,
         "form": found.form,
         "prefix": found.prefix,
     }
+
+
+def _invalid(execution_input: Any) -> InvalidInput:
+    return InvalidInput(
+        'the input must name a drop, such as {"bucket": "…", "key": "datasets/rooms.zip"}; '
+        f"it is {json.dumps(execution_input)[:300]}"
+    )

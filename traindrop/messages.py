@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,12 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from traindrop.figures import dollars, duration
+from traindrop.plain_text import printable, shell_word
 
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
 _SUBJECT_LIMIT = 100
-_BODY_LIMIT = 200_000
+_BODY_BYTES = 64 * 1024
+"""In UTF-8, less than SNS's 262,144: in the state machine's data every character may be escaped, and have six bytes."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def compose(outcome: Outcome, headline: str, paragraphs: Sequence[str], run: Map
 
     `run` needs `dataset`; `run_id`, `bucket`, `key` and `execution_arn` are used where they are known.
     """
-    dataset, run_id = str(run["dataset"]), run.get("run_id")
+    dataset, run_id = printable(str(run["dataset"])).strip() or "unknown", run.get("run_id")
+    headline = printable(headline)
     blocks = [headline, *(paragraph for paragraph in paragraphs if paragraph)]
     links = []
     if run.get("execution_arn"):
@@ -46,9 +48,15 @@ def compose(outcome: Outcome, headline: str, paragraphs: Sequence[str], run: Map
     attributes = {"outcome": outcome, "dataset": dataset}
     if run_id:
         attributes["run_id"] = run_id
-    return Message(
-        _subject(f"{outcome}: {dataset} - {headline}"), "\n\n".join(blocks + links)[:_BODY_LIMIT] + "\n", attributes
-    )
+    return Message(_subject(f"{outcome}: {dataset} - {headline}"), _body(blocks, links), attributes)
+
+
+def _body(blocks: Sequence[str], links: Sequence[str]) -> str:
+    """The blocks, cut where they are too long, and always the links; of control characters only line breaks."""
+    end = "\n\n".join(["", *links]) + "\n"
+    text = "\n".join(printable(line) for line in "\n\n".join(blocks).split("\n"))
+    room = _BODY_BYTES - len(end.encode())
+    return text.encode()[:room].decode(errors="ignore") + end
 
 
 def _subject(text: str) -> str:
@@ -68,20 +76,20 @@ def console_link(execution_arn: str) -> str:
 
 def restart_command(bucket: str, key: str) -> str:
     """Copy the object that starts the dataset onto itself, which S3 reports as a new one."""
-    uri = shlex.quote(f"s3://{bucket}/{key}")
+    uri = shell_word(f"s3://{bucket}/{key}")
     return f"aws s3 cp {uri} {uri} --metadata-directive REPLACE"
 
 
 def misplaced(dataset: str, bucket: str, key: str, right_keys: Sequence[str], reason: str) -> Message:
     """Somebody dropped a data.yaml or a zip where no run starts."""
     moves = "\n".join(
-        "  aws s3 mv " + " ".join(shlex.quote(f"s3://{bucket}/{name}") for name in (key, right)) for right in right_keys
+        "  aws s3 mv " + " ".join(shell_word(f"s3://{bucket}/{name}") for name in (key, right)) for right in right_keys
     )
     return compose(
         "Rejected",
         f"{key} starts nothing where it lies",
         [
-            f"The object s3://{bucket}/{key} was not taken for a dataset: {reason}.",
+            f"The object s3://{bucket}/{printable(key)} was not taken for a dataset: {reason}.",
             f"The right key is {' or '.join(right_keys)}. Move it, images and labels along with a data.yaml:\n{moves}",
             "Nothing was started and nothing is charged.",
         ],
@@ -199,7 +207,7 @@ def finished(
             f"Paid {dollars(run.get('cost_usd', 0))} ({run.get('billable_seconds', 0)} s billed), saved "
             f"{dollars(run.get('saved_usd', 0))} by spot; prices of {run['receipt']['price_date']}.",
             "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
-            f"Fetch it with:\n  aws s3 cp {shlex.quote(links['Model'])} best.pt",
+            f"Fetch it with:\n  aws s3 cp {shell_word(links['Model'])} best.pt",
         ],
         run,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -21,6 +23,10 @@ _MODEL_FILE = re.compile(
 _PRETRAINED = re.compile(r"pretrained/(?P<name>[a-z0-9-]{1,40}\.pt)")
 _MAX_MEMBERS = 300
 _MAX_BYTES = 8 * 1024**3
+_HEADER_BYTES = 256 * 1024
+_BLOCK = 64 * 1024
+_BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, RecursionError, ValueError)
+"""What gzip and tarfile raise on a broken archive; botocore's errors are none of these."""
 _TYPES = {
     "json": "application/json",
     "csv": "text/csv",
@@ -31,7 +37,7 @@ _TYPES = {
 
 
 class UnexpectedArchive(TraindropError):
-    """The archive holds more than any training of ours writes; nothing of it is trusted further."""
+    """The archive is broken or holds more than any training of ours writes; nothing of it is trusted further."""
 
 
 class NoModel(TraindropError):
@@ -41,11 +47,11 @@ class NoModel(TraindropError):
 def extract(s3: S3Client, *, bucket: str, archive_key: str, target_prefix: str, weights_prefix: str) -> list[str]:
     """Stream the expected members of an archive to their places; answer the names delivered.
 
-    Members of other names are skipped; links and devices cannot match, since only regular files are taken.
-    A `pretrained/` member goes to the cache of weights instead.
+    Members of other names are skipped, and so are links, devices and a second member of the same name: only the first
+    regular file of each is taken. A `pretrained/` member goes to the cache of weights instead.
 
     Raises:
-        UnexpectedArchive: more than 300 members or 8 GiB.
+        UnexpectedArchive: not a whole tar.gz, more than 300 members or 8 GiB, or headers that go on and on.
         NoModel: there is no such archive, or no best.pt in it.
     """
     try:
@@ -55,20 +61,19 @@ def extract(s3: S3Client, *, bucket: str, archive_key: str, target_prefix: str, 
             raise NoModel(f"the training job left no s3://{bucket}/{archive_key}") from error
         raise
     delivered: list[str] = []
-    total = 0
-    with tarfile.open(fileobj=body, mode="r|gz") as archive:
-        for count, (name, size, content) in enumerate(_files(archive), 1):
-            total += size
-            if count > _MAX_MEMBERS or total > _MAX_BYTES:
-                raise UnexpectedArchive(
-                    f"s3://{bucket}/{archive_key} holds more than {_MAX_MEMBERS} files or {_MAX_BYTES // 1024**3} GiB"
-                )
+    try:
+        for name, content in _files(cast("IO[bytes]", body)):
             cached = _PRETRAINED.fullmatch(name)
             if cached:
                 _upload(s3, content, bucket, weights_prefix + cached["name"])
             elif _MODEL_FILE.fullmatch(name) and name not in delivered:
                 _upload(s3, content, bucket, target_prefix + name)
                 delivered.append(name)
+    except _BROKEN as error:
+        raise UnexpectedArchive(
+            f"s3://{bucket}/{archive_key} is no whole tar.gz of a training ({error}); the job's checkpoints are kept. "
+            "Drop the dataset again to train anew"
+        ) from error
     if "best.pt" not in delivered:
         raise NoModel(f"s3://{bucket}/{archive_key} holds no best.pt")
     return delivered
@@ -98,11 +103,41 @@ def best_checkpoint(s3: S3Client, *, bucket: str, checkpoint_prefix: str, target
     return delivered
 
 
-def _files(archive: tarfile.TarFile) -> Iterator[tuple[str, int, IO[bytes]]]:
-    for member in archive:
-        content = archive.extractfile(member) if member.isreg() else None
-        if content is not None:
-            yield member.name.removeprefix("./"), member.size, content
+def _files(packed: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    """The regular files of a tar.gz; ValueError where it holds more than it may."""
+    unpacked = _Unpacked(packed)
+    total = 0
+    with tarfile.open(fileobj=cast("IO[bytes]", unpacked), mode="r|", bufsize=_BLOCK) as archive:
+        for count, member in enumerate(archive, 1):
+            total += member.size
+            if count > _MAX_MEMBERS or total > _MAX_BYTES:
+                raise ValueError(f"more than {_MAX_MEMBERS} members or {_MAX_BYTES // 1024**3} GiB")
+            unpacked.allow(member.size)
+            content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
+            if content is not None:
+                yield member.name.removeprefix("./"), content
+
+
+class _Unpacked:
+    """The tar within a gzip; it gives no more than the members so far account for, and a header's worth beyond.
+
+    tarfile keeps whole headers in memory, and those of pax, long names and sparse files are as long as they say.
+    """
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._stream = gzip.GzipFile(fileobj=packed, mode="rb")
+        self._allowed = _HEADER_BYTES
+
+    def allow(self, size: int) -> None:
+        """Let a member of this size through, and the next header."""
+        self._allowed += size + _HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        self._allowed -= size
+        if self._allowed < 0:
+            raise ValueError(f"a header of more than {_HEADER_BYTES // 1024} KiB")
+        return self._stream.read(size)
 
 
 def _upload(s3: S3Client, content: IO[bytes], bucket: str, key: str) -> None:

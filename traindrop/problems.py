@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from traindrop.plain_text import printable
+
+_MESSAGE_LIMIT = 2000
 EXAMPLES = 10
 """How many examples a problem keeps, however many files have it."""
 
@@ -23,13 +26,17 @@ class Problem:
     count: int = 1
     passing: bool = False
 
+    def __post_init__(self) -> None:
+        """Keep the message on one line of bounded length, whatever names it quotes."""
+        object.__setattr__(self, "message", printable(self.message)[:_MESSAGE_LIMIT])
+
     def as_dict(self) -> dict[str, Any]:
         """The shape in the verdict document."""
         return {
             "code": self.code,
             "message": self.message,
             "count": self.count,
-            "examples": [str(name)[:300] for name in self.examples[:EXAMPLES]],
+            "examples": [printable(str(name)[:300]) for name in self.examples[:EXAMPLES]],
         }
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, field_validator
 
 from traindrop.pricing import PRICES
 from traindrop.problems import Problem
+from traindrop.yaml_text import NotYaml, read_yaml
 
 _SIZES = "nsmlx"
 MODELS = tuple(
@@ -22,8 +23,9 @@ MODELS = tuple(
     for task in ("", "-seg")
     for kind in (".pt", ".yaml")
 )
-_CHECKPOINT = re.compile(r"s3://[a-z0-9.-]{3,63}/[^\s\\]+\.pt")
+_CHECKPOINT = re.compile(r"s3://[a-z0-9.-]{3,63}/[A-Za-z0-9._/-]{1,900}\.pt")
 _TEXT_LIMIT = 64 * 1024
+_MOST_PROBLEMS = 20
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -31,7 +33,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class TrainArguments(BaseModel):
     """Extra arguments of ultralytics' `train()`: those that change how a model learns, none that reaches outside."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     optimizer: Literal["auto", "SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSProp"] | None = None
     lr0: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -80,7 +82,7 @@ class TrainArguments(BaseModel):
 class Expect(BaseModel):
     """Exact image counts that make a half-finished upload certain to be seen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: Annotated[StrictInt, Field(ge=1)] | None = None
     val: Annotated[StrictInt, Field(ge=1)] | None = None
@@ -90,7 +92,7 @@ class Expect(BaseModel):
 class TrainingSettings(BaseModel):
     """Settings of a run: hours, dollars and counts as the names say."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = "yolov8n-seg.pt"
     epochs: Annotated[StrictInt, Field(ge=1, le=10_000)] = 50
@@ -189,6 +191,8 @@ def merge(layers: Sequence[Layer]) -> tuple[TrainingSettings, list[Problem]]:
     return settings, problems
 
 
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel = 2  # aliases can make a small file print as gigabytes
 _GROUPS: dict[str, type[BaseModel]] = {"train": TrainArguments, "expect": Expect}
 
 
@@ -203,9 +207,9 @@ def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
         )
         return {}
     try:
-        values = yaml.safe_load(layer.text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problems.append(Problem("settings.not_yaml", f"{layer.place} is not YAML: {_one_line(error)}", [layer.place]))
+        values = read_yaml(layer.text)
+    except NotYaml as error:
+        problems.append(Problem("settings.not_yaml", f"{layer.place} is not YAML: {error}", [layer.place]))
         return {}
     if values is None:
         return {}
@@ -224,7 +228,7 @@ def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
 
 
 def _explain(place: str, error: ValidationError) -> Iterable[Problem]:
-    for item in error.errors(include_url=False):
+    for item in error.errors(include_url=False)[:_MOST_PROBLEMS]:
         path = [str(part) for part in item["loc"]]
         key = ".".join(part for part in path if part in ("train", "expect") or part in _keys()) or path[0]
         value = item["input"]
@@ -235,13 +239,16 @@ def _explain(place: str, error: ValidationError) -> Iterable[Problem]:
             where = f"{path[0]} takes" if group is not TrainingSettings else "the keys are"
             yield Problem(
                 "settings.unknown_key",
-                f"{place}: {key!r} is not a setting{_closest(path[-1], allowed)}; {where} {', '.join(allowed)}",
+                f"{place}: {key[:80]!r} is not a setting{_closest(path[-1][:80], allowed)}; "
+                f"{where} {', '.join(allowed)}",
                 [place],
             )
         else:
             reason = item["msg"].removeprefix("Value error, ")
             yield Problem(
-                "settings.bad_value", f"{place}: {key} is {value!r:.80}; it should be: {_allowed(reason)}", [place]
+                "settings.bad_value",
+                f"{place}: {key} is {_SHOWN.repr(value):.80}; it should be: {_allowed(reason)}",
+                [place],
             )
 
 
@@ -256,7 +263,3 @@ def _allowed(reason: str) -> str:
 def _closest(word: str, known: Iterable[str]) -> str:
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -5,21 +5,42 @@ from __future__ import annotations
 import hashlib
 import io
 import posixpath
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from traindrop.dataset import DATA_FILES, File, is_noise
+from traindrop.data_yaml import DATA_FILES
+from traindrop.dataset import File, is_noise
+from traindrop.member_names import collision_of, fault_of
 from traindrop.problems import Problem
+from traindrop.ranged_object import RangedObject
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_TAIL = 1024 * 1024
 _BLOCK = 256 * 1024
 _READ_LIMIT = 16 * 1024 * 1024
 _MAX_ENTRIES = 400_000
+_MAX_DIRECTORY = 64 * 1024 * 1024
+_ENTRY = b"PK\x01\x02"
+_MAX_MEMBER = 1024**3
+_MAX_UNPACKED = 500 * 10**9
+_MAX_RATIO = 200
+_ENCRYPTED = 0x1 | 0x40 | 0x2000
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,
+)
+"""What zipfile raises on a broken zip; botocore's errors are none of these."""
 
 
 class Source(Protocol):
@@ -71,8 +92,35 @@ class FolderSource:
             for item in page.get("Contents", []):
                 self.newest = max(self.newest, item["LastModified"])
                 name = item["Key"][len(prefix) :]
-                if name and not name.endswith("/") and not is_noise(name):
-                    found[name] = File(name, item["Size"], item["ETag"].strip('"'))
+                if not name or name.endswith("/") or is_noise(name):
+                    continue
+                if fault := fault_of(name):
+                    raise SourceError(
+                        Problem(
+                            "folder.unsafe_name",
+                            f"the dataset holds {name!r:.200}, {fault}; delete that object and upload it under "
+                            "a plain name",
+                            [item["Key"]],
+                        )
+                    )
+                if len(found) >= _MAX_ENTRIES:
+                    raise SourceError(
+                        Problem(
+                            "folder.too_many_files",
+                            f"the dataset holds more than {_MAX_ENTRIES} files, which is all that are accepted; "
+                            "drop fewer, larger ones",
+                            [prefix],
+                        )
+                    )
+                found[name] = File(name, item["Size"], item["ETag"].strip('"'))
+        if above := collision_of(found):
+            raise SourceError(
+                Problem(
+                    "folder.name_collision",
+                    f"{above!r:.200} is there twice, or both as a file and as a folder; delete one of them",
+                    [prefix + above],
+                )
+            )
         self.files = found
 
     def read(self, name: str) -> bytes:
@@ -97,17 +145,17 @@ class ArchiveSource:
         """Read the zip's directory.
 
         Raises:
-            SourceError: the object is no zip, is encrypted, has hostile names, or no data.yaml at its root.
+            SourceError: the object is no zip, is encrypted or packed in an unusual way, would unpack to more than
+                a job may hold, has hostile names, or no data.yaml at its root.
         """
         head = s3.head_object(Bucket=bucket, Key=key)
         self.newest, self.checksum, self.archive_bytes = head["LastModified"], "crc32", head["ContentLength"]
         shown = posixpath.basename(key)
         try:
             self._zip = zipfile.ZipFile(
-                io.BufferedReader(RangedObject(s3, bucket, key, self.archive_bytes, head["ETag"]), _BLOCK)
+                _Bounded(shown, RangedObject(s3, bucket, key, self.archive_bytes, head["ETag"]), _BLOCK)
             )
-            infos = self._zip.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        except _UNREADABLE as error:
             raise SourceError(
                 Problem(
                     "archive.not_a_zip",
@@ -116,17 +164,7 @@ class ArchiveSource:
                     [key],
                 )
             ) from error
-        if len(infos) > _MAX_ENTRIES:
-            raise SourceError(
-                Problem(
-                    "archive.too_many_files",
-                    f"{shown} holds {len(infos)} files; at most {_MAX_ENTRIES} are accepted",
-                    [key],
-                )
-            )
-        entries = {info.filename.replace("\\", "/"): info for info in infos if not info.is_dir()}
-        entries = {name: info for name, info in entries.items() if not is_noise(name)}
-        _refuse_hostile(shown, infos, entries)
+        entries = _members(shown, self._zip.infolist(), self.archive_bytes)
         self.root = _root(shown, entries)
         self._infos = {name[len(self.root) :]: info for name, info in entries.items() if name.startswith(self.root)}
         self.files: Mapping[str, File] = {
@@ -138,7 +176,7 @@ class ArchiveSource:
         try:
             with self._zip.open(self._infos[name]) as member:
                 return member.read(_READ_LIMIT)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise SourceError(
                 Problem("archive.broken_member", f"{name} cannot be unpacked ({error}); pack the dataset again", [name])
             ) from error
@@ -148,33 +186,57 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _refuse_hostile(shown: str, infos: list[zipfile.ZipInfo], entries: Mapping[str, zipfile.ZipInfo]) -> None:
-    for name, info in entries.items():
-        if name.startswith("/") or ".." in name.split("/") or name[1:3] == ":/" or not name.isprintable():
-            raise SourceError(
-                Problem(
-                    "archive.unsafe_name",
-                    f"{shown} holds {name!r:.200}, a path that leaves its "
-                    "folder; pack the dataset again with relative paths",
-                    [name],
-                )
-            )
-        if info.flag_bits & 0x1:
-            raise SourceError(Problem("archive.encrypted", f"{shown} is encrypted; pack it without a password", [name]))
-        if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
-            raise SourceError(
-                Problem(
-                    "archive.not_a_file",
-                    f"{shown} holds {name!r:.200}, which is a link or a "
-                    "device; pack real files (zip without --symlinks)",
-                    [name],
-                )
-            )
-    count = sum(1 for info in infos if not info.is_dir() and not is_noise(info.filename.replace("\\", "/")))
-    if count != len(entries):
+def _members(shown: str, infos: list[zipfile.ZipInfo], packed_bytes: int) -> dict[str, zipfile.ZipInfo]:
+    """The files of a zip by name, noise and folders left out, once nothing speaks against unpacking it anywhere."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    unpacked = 0
+    for info in infos:
+        name = info.filename.replace("\\", "/")
+        if name.endswith("/") or is_noise(name):
+            continue
+        if fault := _fault(name, info):
+            raise SourceError(Problem(fault[0], f"{shown} holds {name!r:.200}, {fault[1]}", [name]))
+        if name in members:
+            raise _duplicate(shown, name)
+        members[name] = info
+        unpacked += info.file_size
+    if unpacked > _MAX_UNPACKED or (unpacked > _MAX_MEMBER and unpacked > _MAX_RATIO * packed_bytes):
         raise SourceError(
-            Problem("archive.duplicate_name", f"{shown} holds the same path twice; pack it again", [shown])
+            Problem(
+                "archive.unpacks_too_large",
+                f"{shown} has {packed_bytes} bytes and would unpack to {unpacked}; at most {_MAX_UNPACKED // 10**9} GB "
+                f"and {_MAX_RATIO} times its size are accepted. Pack the images as PNG or JPEG",
+                [shown],
+            )
         )
+    if name := collision_of(members):
+        raise _duplicate(shown, name)
+    return members
+
+
+def _fault(name: str, info: zipfile.ZipInfo) -> tuple[str, str] | None:
+    """Code and end of the sentence that says why a member is not accepted."""
+    if found := fault_of(name):
+        return "archive.unsafe_name", f"{found}; pack the dataset again with plain relative paths"
+    if info.flag_bits & _ENCRYPTED:
+        return "archive.encrypted", "which is encrypted; pack the dataset without a password"
+    if (info.external_attr >> 16) & 0o170000 not in (0, 0o100000):
+        return "archive.not_a_file", "which is a link or a device; pack real files (zip without --symlinks)"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "archive.unusual_compression", "which is neither stored nor deflated; pack with ordinary `zip -r`"
+    if info.file_size > _MAX_MEMBER:
+        return "archive.member_too_large", f"which unpacks to {info.file_size} bytes; at most 1 GiB is accepted"
+    return None
+
+
+def _duplicate(shown: str, name: str) -> SourceError:
+    return SourceError(
+        Problem(
+            "archive.duplicate_name",
+            f"{shown} holds {name!r:.200} twice, or both as a file and as a folder; pack it again",
+            [name],
+        )
+    )
 
 
 def _root(shown: str, entries: Mapping[str, zipfile.ZipInfo]) -> str:
@@ -198,50 +260,29 @@ def _root(shown: str, entries: Mapping[str, zipfile.ZipInfo]) -> str:
     )
 
 
-class RangedObject(io.RawIOBase):
-    """A read-only, seekable file over an S3 object, pinned to one ETag; its last MiB is fetched ahead."""
+class _Bounded(io.BufferedReader):
+    """The zip's bytes, read in blocks; zipfile takes its directory in one read, whose entries are counted first.
 
-    def __init__(self, s3: S3Client, bucket: str, key: str, size: int, etag: str) -> None:
-        """Fetch the tail, where a zip keeps its directory."""
-        self._s3, self._bucket, self._key, self._size, self._etag = s3, bucket, key, size, etag
-        self._position = 0
-        self._tail_start = max(0, size - _TAIL)
-        self._tail = self._get(self._tail_start, size) if size else b""
+    What the zip says about their number may be a lie, and each takes a kilobyte once it is an object.
+    """
 
-    def _get(self, start: int, end: int) -> bytes:
-        return self._s3.get_object(
-            Bucket=self._bucket, Key=self._key, Range=f"bytes={start}-{end - 1}", IfMatch=self._etag
-        )["Body"].read()
+    def __init__(self, shown: str, raw: io.RawIOBase, block: int) -> None:
+        super().__init__(raw, block)
+        self._shown = shown
 
-    def readable(self) -> bool:
-        """Whether it can be read: yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Whether it can be searched: yes."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a byte offset."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError("negative seek position")
-        self._position = base + offset
-        return self._position
-
-    def tell(self) -> int:
-        """Current byte offset."""
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer from the current offset; 0 at the end."""
-        start, end = self._position, min(self._size, self._position + len(buffer))
-        if start >= end:
-            return 0
-        if start >= self._tail_start:
-            data = self._tail[start - self._tail_start : end - self._tail_start]
-        else:
-            data = self._get(start, end)
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Bytes from the current offset."""
+        entries = 0
+        if size is not None and size <= _MAX_DIRECTORY:
+            data = super().read(size)
+            entries = data.count(_ENTRY)
+            if entries <= _MAX_ENTRIES:
+                return data
+        raise SourceError(
+            Problem(
+                "archive.too_many_files",
+                f"{self._shown} holds {entries or 'too many'} files, or names of more than {_MAX_DIRECTORY // 1024**2} "
+                f"MiB; at most {_MAX_ENTRIES} files are accepted",
+                [self._shown],
+            )
+        )

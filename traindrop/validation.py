@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from traindrop import dataset as rules
+from traindrop.data_yaml import DATA_FILES, Description, describe
 from traindrop.problems import Problem, Verdict
 from traindrop.settings import Layer, TrainingSettings, merge
 from traindrop.sources import Source
@@ -30,7 +31,7 @@ class Validation:
 
     verdict: Verdict
     settings: TrainingSettings
-    description: rules.Description | None
+    description: Description | None
     splits: dict[str, rules.Split] = field(default_factory=dict)
 
 
@@ -39,7 +40,7 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
     layers = [bucket_settings] if bucket_settings else []
     layers += [Layer(file, source.read(file)) for file in _SETTINGS_FILES if file in source.files]
     settings, errors = merge(layers)
-    data_file = next((file for file in rules.DATA_FILES if file in source.files), None)
+    data_file = next((file for file in DATA_FILES if file in source.files), None)
     if data_file is None:
         errors.append(
             Problem(
@@ -50,7 +51,7 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
             )
         )
         return Validation(Verdict(name, settings.task or "segment", {}, {}, errors), settings, None)
-    description, problems = rules.describe(source.read(data_file), data_file)
+    description, problems = describe(source.read(data_file), data_file)
     errors += problems
     if description is None:
         return Validation(Verdict(name, settings.task or "segment", {}, {}, errors), settings, None)

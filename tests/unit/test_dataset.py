@@ -3,7 +3,8 @@
 import pytest
 
 from traindrop import dataset as rules
-from traindrop.dataset import Description, File, describe, label_of, resolve, task_of
+from traindrop.data_yaml import Description, describe
+from traindrop.dataset import File, label_of, resolve, task_of
 
 
 def listing(*names: str) -> dict[str, File]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from traindrop import dataset as rules
+from traindrop.data_yaml import Description
 from training_entry import archive
 from training_entry.dataset import IMAGE_SUFFIXES, label_of, prepare
 from training_entry.failure import BadDataset, DatasetChanged
@@ -114,7 +115,7 @@ def test_splits_mean_the_same_as_when_the_dataset_was_validated(paths: Paths, en
     found = prepare(make_job(splits={"train": entries, "val": ["images/val"]}), paths)
     files = {name: rules.File(name, 1, "") for name in members if not rules.is_noise(name)}
     validated, _ = rules.resolve(
-        rules.Description({0: "room"}, {"train": entries}), files, lambda name: members[name].encode()
+        Description({0: "room"}, {"train": entries}), files, lambda name: members[name].encode()
     )
     assert validated["train"].images
     assert shown(found.images["train"], paths.work / "dataset") == [image.name for image in validated["train"].images]
