@@ -87,10 +87,12 @@ class LocalCloud:
         stop_grace_seconds: float = 5.0,
         checkpoint_sync_seconds: float = 1.0,
         lambda_retry_seconds: float = 0.5,
+        lambda_concurrency: int = 10,
         environment: Mapping[str, str] | None = None,
     ) -> LocalCloud:
         """Start one and return when it answers.
 
+        `lambda_concurrency` is how many functions the account may run at once; 10 is what a new account has.
         `environment` adds TRAINDROP_* variables of the adapters. Without `port` a free one is taken. LocalCloudError
         carries the end of the server's log.
         """
@@ -104,6 +106,7 @@ class LocalCloud:
                 "TRAINDROP_STOP_GRACE_SECONDS": str(stop_grace_seconds),
                 "TRAINDROP_CHECKPOINT_SYNC_SECONDS": str(checkpoint_sync_seconds),
                 "TRAINDROP_LAMBDA_RETRY_SECONDS": str(lambda_retry_seconds),
+                "TRAINDROP_LAMBDA_CONCURRENCY": str(lambda_concurrency),
                 "TRAINDROP_TRAINING_PYTHON": str(ROOT / ".venvs/training/bin/python"),
                 "TRAINDROP_LAMBDA_PYTHON": str(ROOT / ".venvs/lambda/bin/python"),
                 **(environment or {}),

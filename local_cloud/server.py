@@ -20,6 +20,7 @@ ADAPTERS = (
     "object_storage",
     "invocations",
     "lambda_runtime",
+    "environments",
     "function_faults",
     "notifications",
     "metrics",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from tests.contract.state_machines import Machines, jsonata
 from tests.contract.test_server import processes_naming
 
 WAITING = 100
+
+
+@pytest.fixture(scope="module")
+def roomy_cloud() -> Iterator[LocalCloud]:
+    """A local cloud whose account may start a function for each of the executions at once."""
+    with LocalCloud.start(lambda_concurrency=2 * WAITING) as started:
+        yield started
 
 
 def server(cloud: LocalCloud) -> Path:
@@ -60,11 +68,11 @@ def end(machines: Machines, executions: dict[str, str]) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_hundred_executions_wait_and_end_without_a_trace(cloud: LocalCloud) -> None:
-    machines = Machines(cloud)
+def test_a_hundred_executions_wait_and_end_without_a_trace(roomy_cloud: LocalCloud) -> None:
+    machines = Machines(roomy_cloud)
     task = machines.waiting_task("a", TimeoutSeconds=300)
     machine = machines.create(jsonata({"A": task}, TimeoutSeconds=600))
-    process = server(cloud)
+    process = server(roomy_cloud)
     end(machines, start(machines, machine))  # starts as many functions and connections as there will be
     time.sleep(0.5)
     threads, memory = status(process, "Threads"), status(process, "VmRSS")

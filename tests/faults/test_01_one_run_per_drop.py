@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.conftest import Rows
 from tests.stack import Stack
 
 DROPS, DELIVERIES = 20, 5
 
 
+@pytest.mark.long
 def test_one_run_per_drop(stack: Stack, row: Rows) -> None:
     line = row(
         1,
