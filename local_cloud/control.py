@@ -2,6 +2,7 @@
 
 * `GET /_traindrop/ready` answers which local cloud this is.
 * `PUT`, `GET` and `DELETE /_traindrop/faults` set, show and remove the injected faults.
+* `GET /_traindrop/shares` answers how many calls the faults of a share could meet, and how many they met.
 
 No web page may use them, nor MiniStack's own addresses, of which one wipes everything.
 """
@@ -58,6 +59,8 @@ def _answer(method: str, name: str, body: bytes) -> tuple[int, dict[str, Any]]:
     match (method, name):
         case ("GET", "ready"):
             return 200, {"state_dir": os.environ["TRAINDROP_STATE_DIR"]}
+        case ("GET", "shares"):
+            return 200, {"calls": faults.shares().calls, "failed": faults.shares().failed}
         case ("GET", "faults"):
             pass
         case ("DELETE", "faults"):

@@ -5,30 +5,13 @@ The state lives in the server's process. What is to happen a number of times is 
 
 from __future__ import annotations
 
-import asyncio
 import json
+import random
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
-from ministack import app
-from ministack.core import iam_actions
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
-
-from local_cloud import hooks
-from local_cloud.operations import client_name, operation_of
-
-_STATUS = {
-    "SlowDown": 503,
-    "ServiceUnavailable": 503,
-    "InternalError": 500,
-    "InternalFailure": 500,
-    "InternalServerError": 500,
-    "InternalServerException": 500,
-    "ServiceException": 500,
-    "TooManyRequestsException": 429,
-}
-"""HTTP status of an injected error; 400 where none is given."""
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 
 class _Part(BaseModel):
@@ -56,24 +39,41 @@ class EventFaults(_Part):
 
 
 class ApiFault(_Part):
-    """What happens to calls of an operation a number of times, before its service sees them.
+    """What happens to calls of an operation, to a number of them or to a share.
 
-    A call is held for `delay_seconds`; then it answers `error`, or goes on where none is given. With `containing` only
-    calls are meant that have all these texts in their path or body.
+    `service` and `operation` may be `*`. A call is held for `delay_seconds`; then it answers `error`, or goes on where
+    none is given. `reset` closes the connection without an answer. With `after_work` the service does its work and only
+    the answer is lost. With `containing` only calls are meant that have all these texts in their path or body.
+
+    `times` calls are met, whoever makes them; or a `share` of those that roles make (functions, the state machine,
+    training jobs), picked by a generator with this `seed`, so that whoever tests is undisturbed.
     """
 
     service: str
     operation: str
     error: str = ""
+    after_work: bool = False
     delay_seconds: NonNegativeFloat = 0
     containing: list[str] = []
     times: PositiveInt = 1
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    seed: int = 0
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
         if not (self.error or self.delay_seconds):
             raise ValueError("give error, delay_seconds or both")
+        if self.after_work and not self.error:
+            raise ValueError("after_work goes with an error")
+        if self.share and "times" in self.model_fields_set:
+            raise ValueError("give times or share")
+        if "seed" in self.model_fields_set and not self.share:
+            raise ValueError("seed goes with share")
         return self
+
+    def concerns(self, service: str, operation: str | None) -> bool:
+        """Whether an operation of a service is meant."""
+        return self.service in ("*", service) and self.operation in ("*", operation)
 
 
 class FunctionFault(_Part):
@@ -109,8 +109,24 @@ class Faults(_Part):
     api: list[ApiFault] = []
 
 
+class Shares:
+    """Which calls a fault of a share meets, and how many calls there were to be met."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._dice = {index: random.Random(fault.seed) for index, fault in enumerate(faults.api) if fault.share}
+        self.calls = self.failed = 0
+
+    def pick(self, fitting: list[tuple[int, ApiFault]]) -> ApiFault | None:
+        """The first of these faults that falls on this call; every one of them throws its dice."""
+        fallen = [fault for index, fault in fitting if self._dice[index].random() < (fault.share or 0)]
+        self.calls += bool(fitting)
+        self.failed += bool(fallen)
+        return fallen[0] if fallen else None
+
+
 _lock = threading.Lock()
 _current = Faults()
+_shares = Shares(_current)
 
 
 def current() -> Faults:
@@ -120,9 +136,14 @@ def current() -> Faults:
 
 def put(faults: Faults) -> None:
     """Set the faults in place of the present ones."""
-    global _current
+    global _current, _shares
     with _lock:
-        _current = faults
+        _current, _shares = faults, Shares(faults)
+
+
+def shares() -> Shares:
+    """How many calls of roles there have been since the faults were put, and how many of them failed."""
+    return _shares
 
 
 def take_capacity_error() -> bool:
@@ -156,13 +177,19 @@ def interruption_for(host: int) -> int | None:
     return epochs[host - 1] if 1 <= host <= len(epochs) else None
 
 
-def take_api_fault(service: str, operation: str | None, request: Callable[[], str]) -> ApiFault | None:
+def take_api_fault(
+    service: str, operation: str | None, request: Callable[[], str], *, by_role: bool = False
+) -> ApiFault | None:
     """What happens to this call, or None; `request` answers its path and body."""
-    found: ApiFault | None = _take_first(
-        "api",
-        lambda fault: (fault.service, fault.operation) == (service, operation) and _has(request, fault.containing),
-    )
-    return found
+
+    def fits(fault: ApiFault) -> bool:
+        return fault.concerns(service, operation) and _has(request, fault.containing)
+
+    found: ApiFault | None = _take_first("api", lambda fault: not fault.share and fits(fault))
+    if found or not by_role:
+        return found
+    with _lock:
+        return _shares.pick([(index, fault) for index, fault in enumerate(_current.api) if fault.share and fits(fault)])
 
 
 def take_function_fault(name: str, event: Any, *, throttled: bool) -> FunctionFault | None:
@@ -207,39 +234,3 @@ def _take(name: str) -> bool:
 def _replace(**parts: Any) -> None:
     global _current
     _current = _current.model_copy(update=parts)
-
-
-def install() -> None:
-    """Answer injected errors before the services; MiniStack has no injection of faults of its own."""
-    hooks.replace(app, "_dispatch_service_request", "method path headers body query_params request_id", _with_errors)
-    hooks.require(iam_actions, "access_denied_response")
-    hooks.require(app, "detect_service", "_routing_params")
-
-
-def _with_errors(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def dispatch(
-        method: str, path: str, headers: dict[str, str], body: bytes, query_params: dict[str, Any], request_id: str
-    ) -> Any:
-        if _current.api:
-            service = app.detect_service(
-                method, path, headers, app._routing_params(method, path, headers, body, query_params)
-            )
-            operation = operation_of(service, method, path, headers, query_params, body)
-            fault = take_api_fault(client_name(service), operation, lambda: f"{path} {body.decode(errors='replace')}")
-            if fault:
-                await asyncio.sleep(fault.delay_seconds)
-            if fault and fault.error:
-                return error_response(service, fault.error, headers, request_id, head=method == "HEAD")
-        return await original(method, path, headers, body, query_params, request_id)
-
-    return dispatch
-
-
-def error_response(
-    service: str, error: str, headers: dict[str, str], request_id: str, *, head: bool = False
-) -> tuple[int, dict[str, str], bytes]:
-    """The injected error in the service's protocol."""
-    _, answer_headers, body = iam_actions.access_denied_response(
-        service, "", "", request_id, error_code=error, message="Injected by /_traindrop/faults.", headers=headers
-    )
-    return _STATUS.get(error, 400), answer_headers, b"" if head else body

@@ -152,6 +152,11 @@ class LocalCloud:
         found: dict[str, Any] = json.loads(self._ask("GET", "faults"))
         return found
 
+    def shares(self) -> dict[str, int]:
+        """How many `calls` the faults of a share could meet since they were injected, and how many `failed`."""
+        found: dict[str, int] = json.loads(self._ask("GET", "shares"))
+        return found
+
     def wait(self) -> None:
         """Block while it runs; LocalCloudError carries the end of its log if it ends by itself."""
         self._process.wait()

@@ -14,7 +14,7 @@ from local_cloud.hooks import HookMissing, check_versions
 
 ADAPTERS = (
     "control",
-    "faults",
+    "api_faults",
     "iam",
     "events",
     "object_storage",

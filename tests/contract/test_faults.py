@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local_cloud.process import LocalCloud, LocalCloudError
 from tests.contract.lambdas import Queue, allow, eventually, function, invoke, logs, unique
@@ -129,6 +129,59 @@ def test_a_fault_may_be_meant_for_requests_that_contain_all_of_these_texts(cloud
     assert cloud.faults() == {}
 
 
+def test_a_call_can_be_cut_off_before_its_work_and_after_it(cloud: LocalCloud) -> None:
+    s3, name = cloud.client("s3", config=ONCE), unique("bucket")
+    s3.create_bucket(Bucket=name)
+    cut = {"service": "s3", "operation": "PutObject", "error": "reset"}
+    for after_work in (False, True):
+        cloud.inject({"api": [{**cut, "after_work": after_work}]})
+        with pytest.raises(ConnectionClosedError):
+            s3.put_object(Bucket=name, Key=f"k{after_work}", Body=b"1" * 100_000)
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=name)["Contents"]] == ["kTrue"]
+
+
+def test_an_error_after_the_work_leaves_the_work_done(cloud: LocalCloud) -> None:
+    s3, name = cloud.client("s3", config=ONCE), unique("bucket")
+    s3.create_bucket(Bucket=name)
+    cloud.inject({"api": [{"service": "*", "operation": "*", "error": "InternalError", "after_work": True}]})
+    with pytest.raises(ClientError, match="InternalError"):
+        s3.put_object(Bucket=name, Key="k", Body=b"1")
+    assert s3.get_object(Bucket=name, Key="k")["Body"].read() == b"1"
+
+
+CALLING = """
+    import boto3
+    from botocore.config import Config
+    once = Config(retries={"total_max_attempts": 1})
+    def handler(event, context):
+        client, found = boto3.client("sqs", config=once), []
+        for _ in range(event["calls"]):
+            try:
+                client.send_message(QueueUrl=event["queue"], MessageBody="1")
+                found.append("")
+            except Exception as error:
+                found.append(type(error).__name__)
+        return found
+"""
+
+
+def test_a_share_of_the_calls_of_roles_fails_by_its_seed_and_no_other_calls(cloud: LocalCloud) -> None:
+    queue = Queue(cloud)
+    name = function(cloud, CALLING, allow("sqs:SendMessage", queue.arn), Timeout=60)
+    fault = {"service": "*", "operation": "*", "share": 0.2, "seed": 7}
+    found = []
+    for _ in range(2):
+        cloud.inject({"api": [{**fault, "error": "ThrottlingException"}, {**fault, "error": "reset", "seed": 8}]})
+        for _ in range(20):
+            cloud.client("sqs", config=ONCE).get_queue_attributes(QueueUrl=queue.url)
+        found.append(invoke(cloud, name, {"queue": queue.url, "calls": 100})[0])
+        failed = sum(error != "" for error in found[0])
+        assert cloud.shares() == {"calls": 100, "failed": failed}
+    assert found[0] == found[1]
+    assert 20 <= failed <= 52
+    assert set(found[0]) == {"", "ClientError", "ConnectionClosedError"}
+
+
 WORKING = """
     import boto3
     def handler(event, context):
@@ -217,6 +270,13 @@ def test_an_invocation_can_be_held_and_chosen_by_what_its_event_contains(cloud: 
         ({"events": {"duplicate": 0}}, "events.duplicate"),
         ({"api": [{"service": "s3"}]}, "api.0.operation"),
         ({"api": [{"service": "s3", "operation": "GetObject"}]}, "api.0: .*error, delay_seconds"),
+        ({"api": [{"service": "s3", "operation": "*", "error": "e", "share": 1.5}]}, "api.0.share"),
+        ({"api": [{"service": "s3", "operation": "*", "error": "e", "share": 0.5, "times": 2}]}, "api.0: .*or share"),
+        ({"api": [{"service": "s3", "operation": "*", "error": "e", "seed": 2}]}, "api.0: .*seed"),
+        (
+            {"api": [{"service": "s3", "operation": "*", "delay_seconds": 1.0, "after_work": True}]},
+            "api.0: .*after_work",
+        ),
         ({"functions": [{"function": "f", "fails": "dies"}]}, "functions.0.fails"),
         ({"functions": [{"function": "f"}]}, "functions.0: .*fails, delay_seconds"),
         ({"functions": [{"function": "f", "fails": "throttled", "after_work": True}]}, "functions.0: .*after_work"),
