@@ -22,6 +22,7 @@ class TrainingFaults(_Part):
     """What goes wrong with training jobs."""
 
     interrupt_after_epochs: list[PositiveInt] = []
+    interrupt_after_seconds: list[NonNegativeFloat] = []
     capacity_errors: NonNegativeInt = 0
     quota_errors: NonNegativeInt = 0
     spot_never_arrives: bool = False
@@ -175,6 +176,12 @@ def interruption_for(host: int) -> int | None:
     """After which epoch the n-th host of a job (1, 2, …) is taken away; None if it is not."""
     epochs = _current.training.interrupt_after_epochs
     return epochs[host - 1] if 1 <= host <= len(epochs) else None
+
+
+def interruption_seconds_for(host: int) -> float | None:
+    """How many seconds after its training began the n-th host of a job is taken away; None if it is not."""
+    seconds = _current.training.interrupt_after_seconds
+    return seconds[host - 1] if 1 <= host <= len(seconds) else None
 
 
 def take_api_fault(

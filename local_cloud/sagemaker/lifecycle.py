@@ -3,14 +3,16 @@
 Managed spot: SageMaker warns a host two minutes before it takes it away, and the checkpoint folder is synced in that
 time. Here the interruption comes as one SIGKILL to the whole group, a moment after the line of the chosen epoch,
 once the checkpoint of that epoch is in S3 (waiting ten seconds at most), so that at most the epoch then running is
-lost. The next host starts empty; only the checkpoint folder is restored, and only from S3.
+lost. Or it comes at a moment that was chosen beforehand, wherever the entry is then, in the middle of writing a
+checkpoint too; what lies in the checkpoint folder is still synced, as it is. The next host starts empty; only the
+checkpoint folder is restored, and only from S3.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from local_cloud.sagemaker import archive, billing, rules
@@ -18,9 +20,10 @@ from local_cloud.sagemaker.checkpoints import CheckpointSync
 from local_cloud.sagemaker.container import Container
 from local_cloud.sagemaker.errors import Cancelled, InternalFailure, JobFailure
 from local_cloud.sagemaker.host import Host
+from local_cloud.sagemaker.interruption import Interruption
 from local_cloud.sagemaker.job import Job, now_in_milliseconds
 from local_cloud.sagemaker.log_pump import Delivery, LogPump
-from local_cloud.sagemaker.metrics import MetricDefinitions, Observation, finished_epoch
+from local_cloud.sagemaker.metrics import MetricDefinitions, Observation
 from local_cloud.sagemaker.reaper import Reaper
 from local_cloud.sagemaker.settings import Settings
 
@@ -41,6 +44,7 @@ class Faults(Protocol):
     def take_capacity_error(self) -> bool: ...  # noqa: D102
     def take_internal_error(self) -> bool: ...  # noqa: D102
     def interruption_for(self, host: int) -> int | None: ...  # noqa: D102
+    def interruption_seconds_for(self, host: int) -> float | None: ...  # noqa: D102
     def spot_never_arrives(self) -> bool: ...  # noqa: D102
     def stub_failure(self) -> str: ...  # noqa: D102
 
@@ -60,29 +64,6 @@ class Ending:
 
     cause: str
     exit_code: int = 0
-
-
-@dataclass
-class _Progress:
-    """What the log of one host has shown so far; written by the log pump, read by the job's thread."""
-
-    started: float
-    interrupt_after: int | None
-    line_times: list[float] = field(default_factory=list)
-    due: float | None = None
-
-    def line(self, epoch: int, now: float) -> bool:
-        """Note the line of a finished epoch; whether the host is now due to be interrupted."""
-        if self.due is None and self.interrupt_after is not None and epoch >= self.interrupt_after:
-            self.due = now
-            return True
-        if self.due is None:
-            self.line_times.append(now)
-        return False
-
-    def epoch_began(self) -> float:
-        """When the epoch that triggered the interruption began: the line before, or the start of the host."""
-        return self.line_times[-1] if self.line_times else self.started
 
 
 class TrainingRun:
@@ -182,18 +163,19 @@ class TrainingRun:
         host.write_configuration()
         if self._must_stop():
             raise Cancelled
-        interrupt_after = self._faults.interruption_for(number) if self._job.spot else None
+        after_epoch = self._faults.interruption_for(number) if self._job.spot else None
+        after_seconds = self._faults.interruption_seconds_for(number) if self._job.spot else None
         container = host.start(
             self._role.credentials(),
             self._role.region,
-            hold_after_epoch=interrupt_after,
+            hold_after_epoch=after_epoch,
             stub_failure=self._faults.stub_failure(),
         )
         try:
             self._job.advance("Training")
-            progress = _Progress(time.time(), interrupt_after)
-            pump = self._pump(container, progress)
-            ending = self._watch(container, sync, progress)
+            interruption = Interruption(time.time(), after_epoch, after_seconds)
+            pump = self._pump(container, interruption)
+            ending = self._watch(container, sync, interruption)
         finally:
             container.kill()
         pump.join(_LOG_PATIENCE_SECONDS)
@@ -209,15 +191,14 @@ class TrainingRun:
         configuration = self._job.request.get("CheckpointConfig")
         return CheckpointSync(s3, configuration["S3Uri"], host.checkpoints) if configuration else None
 
-    def _pump(self, container: Container, progress: _Progress) -> LogPump:
+    def _pump(self, container: Container, interruption: Interruption) -> LogPump:
         definitions = MetricDefinitions(self._job.request["AlgorithmSpecification"].get("MetricDefinitions", []))
 
         def on_line(line: str, now: float) -> list[Observation]:
             values = definitions.observe(line, now)
             if values:
                 self._job.observed(values)
-            epoch = finished_epoch(line)
-            if epoch is not None and progress.line(epoch, now):
+            if interruption.line(line, now):
                 self._job.wake.set()
             return values
 
@@ -226,7 +207,7 @@ class TrainingRun:
         deliver = Delivery(role.client("logs"), role.client("cloudwatch"), job=self._job.name, stream=stream)
         return LogPump(container.output, deliver=deliver, on_line=on_line, on_end=self._job.wake.set)
 
-    def _watch(self, container: Container, sync: CheckpointSync | None, progress: _Progress) -> Ending:
+    def _watch(self, container: Container, sync: CheckpointSync | None, interruption: Interruption) -> Ending:
         """Keep syncing checkpoints until the entry ends or must end."""
         next_sync = time.monotonic() + self._settings.checkpoint_sync_seconds
         while True:
@@ -235,8 +216,10 @@ class TrainingRun:
             if (cause := self._reason_to_stop()) is not None:
                 self._job.stopping()
                 return self._terminate(container, sync, cause)
-            if progress.due is not None:
-                return self._interrupt(container, sync, progress)
+            if interruption.is_over(time.time()):
+                return self._take_away(container, sync)
+            if interruption.due is not None:
+                return self._interrupt(container, sync, interruption)
             if sync is not None and time.monotonic() >= next_sync:
                 sync.push()
                 next_sync = time.monotonic() + self._settings.checkpoint_sync_seconds
@@ -255,12 +238,19 @@ class TrainingRun:
         container.kill()
         return Ending(cause, container.exit_code() or 0)
 
-    def _interrupt(self, container: Container, sync: CheckpointSync | None, progress: _Progress) -> Ending:
+    def _take_away(self, container: Container, sync: CheckpointSync | None) -> Ending:
+        """Take the host away in the middle of whatever it is doing."""
+        container.kill()
+        if sync is not None:
+            sync.push()
+        return Ending("interrupted")
+
+    def _interrupt(self, container: Container, sync: CheckpointSync | None, interruption: Interruption) -> Ending:
         """Take the host away once the epoch's checkpoint is in S3; the entry may end by itself before."""
-        due = progress.due or time.time()
+        due = interruption.due or time.time()
         while time.time() < due + INTERRUPTION_PATIENCE_SECONDS:
             busy = sync is not None and sync.push()
-            written = sync is None or sync.newest_change() >= progress.epoch_began()
+            written = sync is None or sync.newest_change() >= interruption.epoch_began()
             if written and not busy and time.time() >= due + INTERRUPTION_DELAY_SECONDS:
                 break
             if (code := container.exit_code()) is not None:
