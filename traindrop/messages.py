@@ -204,6 +204,7 @@ def finished(
             comparison,
             f"{run['settings']['model']}, {epochs}, {duration(run.get('training_seconds', 0))} of training, "
             f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
+            _rejections(metrics),
             f"Paid {dollars(run.get('cost_usd', 0))} ({run.get('billable_seconds', 0)} s billed), saved "
             f"{dollars(run.get('saved_usd', 0))} by spot; prices of {run['receipt']['price_date']}.",
             "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
@@ -211,3 +212,9 @@ def finished(
         ],
         run,
     )
+
+
+def _rejections(metrics: Mapping[str, Any]) -> str:
+    """Checkpoints that a host found damaged, and how training went on without them."""
+    told = "\n".join(f"  {item}" for item in metrics.get("checkpoints_rejected") or ())
+    return f"Damaged checkpoints were found and not used:\n{told}" if told else ""

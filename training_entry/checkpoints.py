@@ -14,7 +14,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from training_entry import durable
 
 _SLOTS = ("a.zip", "b.zip")
 _MANIFEST = "manifest.json"
+_TOLD = 500  # characters of a rejection
+_REMEMBERED = 10  # rejections
 _DAMAGED = (
     OSError,
     ValueError,
@@ -55,10 +57,11 @@ class Generation:
 
 @dataclass(frozen=True)
 class History:
-    """How often this run has started on a host, and after which epochs it resumed."""
+    """How often this run has started on a host, after which epochs it resumed, and what was found damaged then."""
 
     host_starts: int = 0
     resumed_from_epochs: tuple[int, ...] = ()
+    checkpoints_rejected: tuple[str, ...] = ()
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Store:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
                 for name, source in files.items():
                     packed.write(source, name)
-                packed.writestr(_MANIFEST, json.dumps({**content, "digest": _digest_of(content)}))
+                packed.writestr(_MANIFEST, json.dumps(_sealed(content)))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.root / slot)
@@ -108,43 +111,59 @@ class Store:
                 try:
                     whole.append(self._read(path))
                 except _DAMAGED as error:
-                    self.rejected.append(f"{slot}: {' '.join(str(error).split()) or type(error).__name__}")
-                    path.unlink()
+                    self._reject(path, error)
         newest = max(whole, key=lambda generation: generation.epoch, default=None)
         self._newest = newest.path.name if newest else None
         return newest
 
-    def register_start(self, resumed_from: int | None) -> History:
-        """Count this start of a host, and the epoch that it resumes from."""
+    def register_start(self, generation: Generation | None) -> History:
+        """Count this start of a host, the epoch that it resumes from, and what was rejected on the way there."""
         place = self.root / "history.json"
-        try:
-            document = json.loads(place.read_text())
-            before = History(int(document["host_starts"]), tuple(map(int, document["resumed_from_epochs"])))
-        except (OSError, ValueError, KeyError, TypeError):
-            before = History()
-        resumed = before.resumed_from_epochs + ((resumed_from,) if resumed_from is not None else ())
-        durable.write_json(place, {"host_starts": before.host_starts + 1, "resumed_from_epochs": list(resumed)})
-        return History(before.host_starts + 1, resumed)
+        before = self._history(place)
+        resumed = (generation.epoch,) if generation and not generation.finished else ()
+        went_on = f"went on from epoch {generation.epoch}" if generation else "began anew"
+        rejected = (f"{'; '.join(self.rejected)}; training {went_on}"[:_TOLD],) if self.rejected else ()
+        history = History(
+            before.host_starts + 1,
+            before.resumed_from_epochs + resumed,
+            (before.checkpoints_rejected + rejected)[-_REMEMBERED:],
+        )
+        durable.write_json(place, _sealed(asdict(history)))
+        return history
 
     def mark_done(self, evaluation: Mapping[str, Any]) -> None:
         """Note that everything was delivered, with what the final evaluation found."""
-        content = {"run_id": self.run_id, "evaluation": dict(evaluation)}
-        durable.write_json(self.root / "done.json", {**content, "digest": _digest_of(content)})
+        durable.write_json(self.root / "done.json", _sealed({"run_id": self.run_id, "evaluation": dict(evaluation)}))
 
     def done(self) -> dict[str, Any] | None:
-        """What `mark_done` noted, if it did for this run."""
+        """What `mark_done` noted, if it did for this run; without it the best model is evaluated again."""
         try:
-            content = json.loads((self.root / "done.json").read_text())
-            whole = content.pop("digest") == _digest_of(content) and content["run_id"] == self.run_id
-            return dict(content["evaluation"]) if whole else None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            content = _unsealed((self.root / "done.json").read_bytes())
+            return dict(content["evaluation"]) if content["run_id"] == self.run_id else None
+        except _DAMAGED:
             return None
+
+    def _history(self, place: Path) -> History:
+        try:
+            content = _unsealed(place.read_bytes())
+            return History(
+                int(content["host_starts"]),
+                tuple(map(int, content["resumed_from_epochs"])),
+                tuple(map(str, content["checkpoints_rejected"])),
+            )
+        except FileNotFoundError:
+            return History()
+        except _DAMAGED as error:
+            self._reject(place, error)
+            return History()
+
+    def _reject(self, path: Path, error: Exception) -> None:
+        self.rejected.append(f"{path.name}: {' '.join(str(error).split())[:200] or type(error).__name__}")
+        path.unlink()
 
     def _read(self, path: Path) -> Generation:
         with zipfile.ZipFile(path) as packed:
-            content = json.loads(packed.read(_MANIFEST))
-            if content.pop("digest") != _digest_of(content):
-                raise ValueError("its manifest is damaged")
+            content = _unsealed(packed.read(_MANIFEST))
             if content["run_id"] != self.run_id:
                 raise ValueError(f"it belongs to run {content['run_id']}")
             for name, expected in content["files"].items():
@@ -152,6 +171,18 @@ class Store:
                     if hashlib.file_digest(member, "sha256").hexdigest() != expected:  # type: ignore[arg-type]
                         raise ValueError(f"its {name} is damaged")
         return Generation(path, content["epoch"], content["finished"])
+
+
+def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with its own digest in it."""
+    return {**content, "digest": _digest_of(content)}
+
+
+def _unsealed(text: bytes) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(text)
+    if content.pop("digest") != _digest_of(content):
+        raise ValueError("what it says is damaged")
+    return content
 
 
 def _digest_of(content: Mapping[str, Any]) -> str:

@@ -42,6 +42,7 @@ class Progress:
             **evaluation,
             "host_starts": self.history.host_starts,
             "resumed_from_epochs": list(self.history.resumed_from_epochs),
+            "checkpoints_rejected": list(self.history.checkpoints_rejected),
             "stopped_early": self.stopped_early,
             "ultralytics": metadata.version("ultralytics"),
             "torch": metadata.version("torch"),

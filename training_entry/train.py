@@ -74,9 +74,9 @@ class Training:
         paths.best.unlink(missing_ok=True)
         store = Store(paths.checkpoints, job.run_id)
         generation = store.restore()
+        history = store.register_start(generation)
         for reason in store.rejected:
             print(f"CHECKPOINT REJECTED {reason}", flush=True)
-        history = store.register_start(generation.epoch if generation and not generation.finished else None)
         return cls(
             job, paths, device, data, store, generation, publish.Progress(job.task, job.names, job.epochs, history)
         )

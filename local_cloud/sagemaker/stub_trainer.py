@@ -185,6 +185,7 @@ class Stub:
             "validation_instances": images,
             "host_starts": self.state["starts"],
             "resumed_from_epochs": self.state["resumed"],
+            "checkpoints_rejected": [],
             "stopped_early": epoch < self.epochs,
             "ultralytics": "stub",
             "torch": "stub",

@@ -49,3 +49,16 @@ def test_a_rejection_shows_the_three_worst_and_counts_the_rest() -> None:
 def test_a_misplaced_drop_is_told_how_to_move() -> None:
     body = messages.misplaced("x", "b", "x.zip", ["datasets/x.zip"], "why").body
     assert "aws s3 mv s3://b/x.zip s3://b/datasets/x.zip" in body
+
+
+def test_an_end_tells_of_damaged_checkpoints_and_of_none_where_there_were_none() -> None:
+    run = {**RUN, "settings": {"model": "m"}, "receipt": {"price_date": "2026-11-01"}}
+
+    def body(rejected: list[str]) -> str:
+        metrics = {"map50_mask": 0.5, "map50_95_mask": 0.4, "checkpoints_rejected": rejected}
+        return messages.finished("Completed", run, metrics, "", {"Model": "s3://a/best.pt"}).body
+
+    assert "Damaged checkpoints were found and not used:\n  b.zip: torn; training began anew\n" in body(
+        ["b.zip: torn; training began anew"]
+    )
+    assert "amaged" not in body([])

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from training_entry import durable
-from training_entry.checkpoints import History, Store
+from training_entry.checkpoints import Generation, History, Store
 
 
 @pytest.fixture
@@ -115,10 +116,40 @@ def test_an_archive_that_is_no_generation_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_every_start_of_a_host_is_counted(tmp_path: Path) -> None:
-    assert store(tmp_path).register_start(None) == History(1, ())
-    assert store(tmp_path).register_start(3) == History(2, (3,))
-    (tmp_path / "checkpoints/history.json").write_text("{torn")
-    assert store(tmp_path).register_start(5) == History(1, (5,))
+    three, whole = (Generation(tmp_path, 3, finished) for finished in (False, True))
+    assert store(tmp_path).register_start(None) == History(1)
+    assert store(tmp_path).register_start(three) == History(2, (3,))
+    assert store(tmp_path).register_start(whole) == History(3, (3,))
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda text: text[:20], lambda text: text.replace("1", "7"), lambda _: "[]", lambda _: ""]
+)
+def test_a_damaged_history_begins_anew_and_is_told(tmp_path: Path, damage: Callable[[str], str]) -> None:
+    store(tmp_path).register_start(None)
+    place = tmp_path / "checkpoints/history.json"
+    place.write_text(damage(place.read_text()))
+    target = store(tmp_path)
+    history = target.register_start(Generation(tmp_path, 5, finished=False))
+    assert (history.host_starts, history.resumed_from_epochs) == (1, (5,))
+    (told,) = history.checkpoints_rejected
+    assert told.startswith("history.json: ")
+    assert told.endswith("; training went on from epoch 5")
+    assert store(tmp_path).register_start(None).checkpoints_rejected == (told,)
+
+
+def test_what_was_rejected_is_remembered_with_how_training_went_on(tmp_path: Path, files: dict[str, Path]) -> None:
+    save(store(tmp_path), files, 1, 2)
+    (tmp_path / "checkpoints/b.zip").write_bytes(b"PK torn")
+    target = store(tmp_path)
+    first = target.register_start(target.restore())
+    assert first.checkpoints_rejected == ("b.zip: File is not a zip file; training went on from epoch 1",)
+    (tmp_path / "checkpoints/a.zip").write_bytes(b"")
+    target = store(tmp_path)
+    assert target.register_start(target.restore()).checkpoints_rejected == (
+        *first.checkpoints_rejected,
+        "a.zip: File is not a zip file; training began anew",
+    )
 
 
 def test_the_done_marker_is_believed_only_when_whole(tmp_path: Path) -> None:
