@@ -179,7 +179,7 @@ def interruption_for(host: int) -> int | None:
 
 
 def interruption_seconds_for(host: int) -> float | None:
-    """How many seconds after its training began the n-th host of a job is taken away; None if it is not."""
+    """How many seconds after its first epoch the n-th host of a job is taken away; None if it is not."""
     seconds = _current.training.interrupt_after_seconds
     return seconds[host - 1] if 1 <= host <= len(seconds) else None
 

@@ -1,10 +1,10 @@
-"""When a host is taken away: at the line of an epoch, or so many seconds after its training began."""
+"""When a host is taken away: at the line of an epoch, or so many seconds after its first such line."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from local_cloud.sagemaker.metrics import finished_epoch, training_begins
+from local_cloud.sagemaker.metrics import finished_epoch
 
 
 @dataclass
@@ -24,11 +24,11 @@ class Interruption:
 
     def line(self, text: str, now: float) -> bool:
         """Note a line of the log; whether the host is now due to be interrupted."""
-        if self.after_seconds is not None and self.ends is None and training_begins(text):
-            self.ends = now + self.after_seconds
         epoch = finished_epoch(text)
         if epoch is None or self.due is not None:
             return False
+        if self.after_seconds is not None and self.ends is None:
+            self.ends = now + self.after_seconds
         if self.after_epoch is not None and epoch >= self.after_epoch:
             self.due = now
             return True

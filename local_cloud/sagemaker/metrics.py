@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_BEGINNING = re.compile(r"^(FRESH start|RESUME from epoch \d+)\s*$")
 _EPOCH = re.compile(r"^METRIC .*?\bepoch=(\d+)\b")
 
 
@@ -42,11 +41,6 @@ class MetricDefinitions:
 def final_metrics(latest: dict[str, Observation]) -> list[dict[str, Any]]:
     """FinalMetricDataList: the latest value of each metric."""
     return [{"MetricName": item.name, "Value": item.value, "Timestamp": item.time} for item in latest.values()]
-
-
-def training_begins(line: str) -> bool:
-    """Whether this line says that all is prepared, and that training goes on from here."""
-    return _BEGINNING.match(line) is not None
 
 
 def finished_epoch(line: str) -> int | None:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from local_cloud.deploy import deploy
+from local_cloud.process import LocalCloud
 from tests.stack import Stack
 
 COLUMNS = ("fault", "injected", "promise", "figure")
@@ -44,12 +46,19 @@ def row(request: pytest.FixtureRequest) -> Rows:
     return opened
 
 
+@pytest.fixture(scope="session")
+def real_stack() -> Iterator[Stack]:
+    """A stack on a local cloud of its own, whose jobs run the real training."""
+    with LocalCloud.start(trainer="real", lambda_retry_seconds=0.2) as cloud:
+        yield Stack(cloud, deploy(cloud))
+
+
 @pytest.fixture(autouse=True)
 def no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a test injected is gone after it."""
     yield
-    if "stack" in request.fixturenames:
-        shared: Stack = request.getfixturevalue("stack")
+    for name in {"stack", "real_stack"} & set(request.fixturenames):
+        shared: Stack = request.getfixturevalue(name)
         shared.cloud.clear_faults()
 
 
