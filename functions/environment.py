@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from pydantic import BaseModel, ConfigDict
 
 from traindrop.errors import AccessDenied, TransientError
@@ -126,6 +126,8 @@ def aws_errors_named(handler: Handler) -> Handler:
                     f"{error}. The role of this function may not do that: deploy the stack again to "
                     "restore its policies, or ask who manages your organisation's"
                 ) from error
+            raise
+        except ParamValidationError:
             raise
         except BotoCoreError as error:
             raise TransientError(f"{type(error).__name__}: {error}") from error

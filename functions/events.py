@@ -90,6 +90,7 @@ class StartedExecution(_Ours):
     arn: Text
     name: Text
     started_at: AwareDatetime
+    redrives: Number = 0  # not told by an execution that was started before the stack was updated
 
 
 class Validate(_Ours):

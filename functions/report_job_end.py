@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -10,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, client, runs, trainer
 from events import TrainingJobStateChange, received
 
+from traindrop.ending import deliver_model
 from traindrop.jobs import ENDED, leaves_model
 from traindrop.runs import stop_wanted
 
@@ -33,11 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     else:
         done = worker.report(run, job)
         if stop_wanted(run, int(run.get("redrives", 0))) and leaves_model(job):
-            client("lambda").invoke(
-                FunctionName=ENVIRONMENT.EXTRACT_MODEL_FUNCTION,
-                InvocationType="Event",
-                Payload=json.dumps({"run_id": run["run_id"]}),
-            )
+            deliver_model(client("lambda"), ENVIRONMENT.EXTRACT_MODEL_FUNCTION, run["run_id"])
             done = "stopped; its best model so far is being delivered"
     logger.info("training job reported", extra={"job": name, "done": done})
     return {"done": done}

@@ -26,11 +26,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     ending = Ending(
         sfn=client("stepfunctions"),
         sns=client("sns"),
+        functions=client("lambda"),
         runs=runs(),
         claims=claims(),
         trainer=trainer(),
         topic_arn=ENVIRONMENT.TOPIC_ARN,
         artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
+        extract_model_function=ENVIRONMENT.EXTRACT_MODEL_FUNCTION,
         clock=time.time,
     )
     done = ending.conclude(ended.model_dump(by_alias=True, exclude_none=True))

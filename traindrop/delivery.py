@@ -64,10 +64,12 @@ class Delivery:
         metrics = self._metrics(run)
         score = _score(metrics)
         previous, etag = self._best(run)
-        before = None if previous is None or previous["run_id"] == run_id else previous.get("score")
+        # A run that comes here again, after its answer was lost, has promoted itself already.
+        again = previous is not None and previous["run_id"] == run_id
+        before = None if previous is None else previous.get("previous_score" if again else "score")
         promoted = score is not None and (before is None or score > before)
         if promoted:
-            self._promote(run, metrics, score, etag)
+            self._promote(run, metrics, score, before, etag)
         self.runs.update(
             run_id,
             metrics={key: value for key, value in metrics.items() if key != "classes"},
@@ -115,7 +117,15 @@ class Delivery:
         place = f"s3://{self.artifact_bucket}/{prefix}"
         links = {"Model": f"{place}best.pt", "ONNX": f"{place}best.onnx", "Report": f"{place}report.html"}
         message = messages.finished(outcome, run, metrics, _comparison(run, metrics), links)
-        self.runs.update(run_id, status=outcome, report_uri=links["Report"], ended_at=ended_at, task_token=None)
+        self.runs.update(
+            run_id,
+            status=outcome,
+            report_uri=links["Report"],
+            ended_at=ended_at,
+            task_token=None,
+            error=None,
+            reason=None,
+        )
         return {
             "run_id": run_id,
             "model_uri": links["Model"],
@@ -139,7 +149,12 @@ class Delivery:
         return best, answer["ETag"]
 
     def _promote(
-        self, run: Mapping[str, Any], metrics: Mapping[str, Any], score: float | None, etag: str | None
+        self,
+        run: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        score: float | None,
+        before: float | None,
+        etag: str | None,
     ) -> None:
         """Point best.json to this run, unless another run did so since it was read; then the step is tried again."""
         place = f"s3://{self.artifact_bucket}/{_prefix(run)}"
@@ -147,6 +162,7 @@ class Delivery:
             "run_id": run["run_id"],
             "model_uri": f"{place}best.pt",
             "score": score,
+            "previous_score": before,
             "metrics": {key: value for key, value in metrics.items() if key.startswith("map50")},
             "at": datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"),
         }

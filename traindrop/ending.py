@@ -13,12 +13,14 @@ from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.errors import InvalidInput
 from traindrop.gate import fingerprint_claim
 from traindrop.intake import drop_of, upload_claim
-from traindrop.notifying import publish
+from traindrop.jobs import ENDED, leaves_model
+from traindrop.notifying import publish_once
 from traindrop.plain_text import printable
 from traindrop.runs import Claims, Runs
 from traindrop.training import Trainer
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_stepfunctions import SFNClient
 
@@ -29,15 +31,20 @@ class Ending:
 
     sfn: SFNClient
     sns: SNSClient
+    functions: LambdaClient
     runs: Runs
     claims: Claims
     trainer: Trainer
     topic_arn: str
     artifact_bucket: str
+    extract_model_function: str
     clock: Callable[[], float]
 
     def conclude(self, detail: Mapping[str, Any]) -> str:
         """Stop the job, give claims back and send the end message unless the execution did; say what was done.
+
+        A job that ended before it could be stopped has its model brought to its place, which no state does any more,
+        unless the execution failed: there a redrive does it.
 
         Args:
             detail: of a `Step Functions Execution Status Change` with FAILED, TIMED_OUT or ABORTED.
@@ -50,23 +57,17 @@ class Ending:
         run_id = run["run_id"]
         self.runs.update(run_id, stop_requested=redrives, dataset=run["dataset"], execution_arn=run["execution_arn"])
         run = {**run, **self.runs.get(run_id)}
-        job = str(run.get("job_name") or "")
-        stopped = bool(job) and self.trainer.stop(job)
+        job = self._stop_job(str(run.get("job_name") or ""))
         self._give_back(run)
         if self._has_published(str(detail["executionArn"])):
             return "the execution had published its end"
-        outcome, error, cause = self._diagnose({**self._ended(detail), **_known(detail)}, stopped=stopped)
-        flag = f"notified_{redrives}"
-        if stopped and run.get("slug"):
-            place = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run_id}/best.pt"
-            cause += f" If it has finished an epoch, its best model so far will lie at {place} in a few minutes."
-        if not self.runs.mark_once(run_id, flag):
+        outcome, error, cause = self._diagnose({**self._ended(detail), **_known(detail)})
+        left = self._settle(run, job, failed=detail["status"] == "FAILED")
+        message = messages.ended_early(outcome, run, error, cause, left)
+        if not publish_once(
+            self.sns, self.topic_arn, message, runs=self.runs, run_id=run_id, flag=f"notified_{redrives}"
+        ):
             return "published before"
-        try:
-            publish(self.sns, self.topic_arn, messages.ended_without_model(outcome, run, error, cause))
-        except Exception:
-            self.runs.update(run_id, **{flag: None})
-            raise
         self.runs.update(
             run_id,
             status=outcome,
@@ -76,6 +77,29 @@ class Ending:
             ended_at=datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"),
         )
         return outcome
+
+    def _stop_job(self, name: str) -> dict[str, Any] | None:
+        """Stop the run's job if it has one; answer how it then stands."""
+        if name:
+            self.trainer.stop(name)
+        return self.trainer.describe(name)
+
+    def _settle(self, run: Mapping[str, Any], job: Mapping[str, Any] | None, *, failed: bool) -> str:
+        """See to it that a model which was trained gets to its place; say what is left of job and model."""
+        place = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run['run_id']}/best.pt"
+        redrive = "a redrive of the execution in the console"
+        if job and job["TrainingJobStatus"] not in ENDED:
+            return (
+                "Its training job is being stopped. If it has finished an epoch, its best model so far will lie at "
+                f"{place} in a few minutes. Checkpoints are kept: {redrive} goes on from the last one."
+            )
+        if not (job and leaves_model(job)):
+            kept = f"Checkpoints are kept: {redrive} goes on from the last one."
+            return kept if failed else "No training job of it is running."
+        if failed:
+            return f"The training is done and its model is kept: {redrive} brings it to {place}."
+        deliver_model(self.functions, self.extract_model_function, run["run_id"])
+        return f"Its training job had ended; its model will lie at {place} in a few minutes."
 
     def _run(self, detail: Mapping[str, Any]) -> dict[str, Any]:
         """The run of an execution, as far as its input tells; one started with nonsense has a run too."""
@@ -113,7 +137,10 @@ class Ending:
             self.claims.release(fingerprint_claim(run["slug"], run["fingerprint"]), run["run_id"])
 
     def _has_published(self, execution_arn: str) -> bool:
-        """Whether this life of the execution (since its last redrive) sent its end message itself."""
+        """Whether this life of the execution (since its last redrive) sent its end message itself.
+
+        A call that was under way when the execution was aborted counts: nothing calls it back.
+        """
         pages = self.sfn.get_paginator("get_execution_history").paginate(
             executionArn=execution_arn, reverseOrder=True, includeExecutionData=False
         )
@@ -121,23 +148,30 @@ class Ending:
             for event in page["events"]:
                 if event["type"] == "ExecutionRedriven":
                     return False
-                if event["type"] == "TaskSucceeded" and event["taskSucceededEventDetails"]["resourceType"] == "sns":
-                    return True
+                details: Any = event.get(f"{event['type'][0].lower()}{event['type'][1:]}EventDetails") or {}
+                if details.get("resourceType") == "sns":
+                    return event["type"] in ("TaskScheduled", "TaskStarted", "TaskSucceeded")
         return False
 
     @staticmethod
-    def _diagnose(detail: Mapping[str, Any], *, stopped: bool) -> tuple[messages.Outcome, str, str]:
+    def _diagnose(detail: Mapping[str, Any]) -> tuple[messages.Outcome, str, str]:
         error = str(
             detail.get("error")
             or {"TIMED_OUT": "States.Timeout", "ABORTED": "Aborted"}.get(detail["status"], "Unknown")
         )
         cause = explain(str(detail.get("cause") or ""))
         if detail["status"] == "ABORTED" or error == "StoppedByUser":
-            was = "Its training job is being stopped." if stopped else "No training job of it is running."
-            return "Stopped", error, f"{cause or 'Somebody stopped the execution.'} {was}"
+            return "Stopped", error, cause or "Somebody stopped the execution."
         if detail["status"] == "TIMED_OUT":
             return "Failed", error, f"{cause or 'The run took longer than any run may.'} Start it again."
         return "Failed", error, cause or "The execution failed without a cause; its history in the console tells more."
+
+
+def deliver_model(functions: LambdaClient, extract_model_function: str, run_id: str) -> None:
+    """Have the model that a run's job left brought to its place, without waiting; no execution does it any more."""
+    functions.invoke(
+        FunctionName=extract_model_function, InvocationType="Event", Payload=json.dumps({"run_id": run_id})
+    )
 
 
 def _known(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from traindrop.jobs import ladder
 from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.problems import Problem, Verdict
-from traindrop.runs import Claims, Runs
+from traindrop.runs import Claims, Runs, stop_wanted
 from traindrop.settings import Layer
 from traindrop.sources import ArchiveSource, FolderSource, Source, SourceError
 from traindrop.validation import Validation, validate
@@ -41,13 +41,24 @@ class Gate:
     upload_window_seconds: float
     clock: Callable[[], float]
 
-    def judge(self, execution_input: Any, execution: Mapping[str, str]) -> dict[str, Any]:
+    def judge(self, execution_input: Any, execution: Mapping[str, Any]) -> dict[str, Any]:
         """Answer `uploading`, `rejected`, `unchanged` or `ready` for the drop of an execution.
+
+        An execution that was aborted meanwhile holds nothing afterwards: who aborted it could not yet see the claim.
 
         Args:
             execution_input: what the execution was started with.
-            execution: its `arn`, `name` and `started_at` (ISO 8601).
+            execution: its `arn`, `name`, `started_at` (ISO 8601) and `redrives`.
         """
+        answer = self._verdict(execution_input, execution)
+        run = self.runs.get(answer["run_id"])
+        if stop_wanted(run, int(execution["redrives"])):
+            self.runs.update(run["run_id"], status="Stopped")
+            if run.get("fingerprint"):
+                self.claims.release(fingerprint_claim(run["slug"], run["fingerprint"]), run["run_id"])
+        return answer
+
+    def _verdict(self, execution_input: Any, execution: Mapping[str, Any]) -> dict[str, Any]:
         drop = drop_of(execution_input)
         started_at = datetime.fromisoformat(execution["started_at"].replace("Z", "+00:00"))
         run_id = run_id_of_execution(execution["name"], started_at, drop["dataset"])

@@ -149,17 +149,17 @@ def started(
     )
 
 
-def ended_without_model(outcome: Outcome, run: Mapping[str, Any], error: str, cause: str) -> Message:
-    """A run failed or was stopped before it had a model."""
+def ended_early(outcome: Outcome, run: Mapping[str, Any], error: str, cause: str, left: str) -> Message:
+    """A run failed or was stopped before it told of a model; `left` says what is left of its job and model."""
     if outcome == "Stopped":
-        return compose("Stopped", "the run was stopped", [cause, _paid(run)], run)
+        return compose("Stopped", "the run was stopped", [cause, left, _paid(run)], run)
     return compose(
         "Failed",
         _first_line(cause) or error,
         [
             f"Error {error}:\n{textwrap.indent(cause.strip(), '  ')}",
             _paid(run),
-            "Checkpoints are kept: a redrive of the execution in the console goes on from the last one.",
+            left,
         ],
         run,
     )

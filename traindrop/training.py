@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from traindrop import jobs, messages
 from traindrop.errors import QuotaInUse
 from traindrop.jobs import JobEnd, Places
-from traindrop.notifying import publish
+from traindrop.notifying import publish_once
 from traindrop.pricing import PRICE_DATE, receipt, runtime_cap_seconds
 from traindrop.runs import Runs, stop_wanted
 from traindrop.settings import TrainingSettings
@@ -45,7 +45,9 @@ class Trainer:
     logs: CloudWatchLogsClient
 
     def describe(self, name: str) -> dict[str, Any] | None:
-        """DescribeTrainingJob's answer, or None if there is no such job."""
+        """DescribeTrainingJob's answer, or None if there is no such job, or no name yet."""
+        if not name:
+            return None
         try:
             return dict(self.sagemaker.describe_training_job(TrainingJobName=name))
         except ClientError as error:
@@ -181,8 +183,9 @@ class Starter:
     def start(self, run_id: str, *, attempt: int, redrives: int, task_token: str) -> str:
         """Create the job `<run_id>-<attempt + redrives>`, or adopt the one of that name; say which.
 
-        Token and name are written down before the job exists, so that its end always finds whom to tell. After it
-        was created the stop flag is read again: a stop in between ends the job that it could not yet see.
+        Token and name are written down before the job exists, so that its end always finds whom to tell. When it
+        exists the stop flag is read again: a stop in between ends the job that it could not yet see, and nobody
+        is told of its start.
 
         Raises:
             QuotaInUse: every instance that the account may use is taken; the state machine tries again later.
@@ -204,13 +207,13 @@ class Starter:
             end = self._create(run, name, attempt)
             if end:
                 return trainer.answer(run, end, name)
-            if stop_wanted(runs.get(run_id), redrives):
-                trainer.stop(name)
-                return "stopped at once"
-            return "started"
-        if job["TrainingJobStatus"] in jobs.ENDED:
+        elif job["TrainingJobStatus"] in jobs.ENDED:
             return trainer.report(run, job)
-        return "adopted"
+        if stop_wanted(runs.get(run_id), redrives):
+            trainer.stop(name)
+            return "stopped at once"
+        self._announce(run, name)
+        return "adopted" if job else "started"
 
     def _create(self, run: dict[str, Any], name: str, attempt: int) -> JobEnd | None:
         settings = TrainingSettings.model_validate(run["settings"])
@@ -251,29 +254,26 @@ class Starter:
             "created_at": created,
         }
         self.trainer.runs.update(run["run_id"], jobs=[*run.get("jobs", []), entry])
-        self._announce(run, settings, rungs, name)
         return None
 
-    def _announce(self, run: dict[str, Any], settings: TrainingSettings, rungs: list[jobs.Rung], name: str) -> None:
+    def _announce(self, run: dict[str, Any], name: str) -> None:
         """Send `Started`, once a run."""
-        if not self.trainer.runs.mark_once(run["run_id"], "announced"):
+        if run.get("announced"):
             return
+        settings = TrainingSettings.model_validate(run["settings"])
         cap = min(settings.max_cost_usd, self.stack_max_cost_usd)
         hours = runtime_cap_seconds(list(settings.instance_types), settings.max_runtime_hours, cap) / 3600
         region = str(run["execution_arn"]).split(":")[3]
-        names = ", ".join(f"{rung.instance_type} {'spot' if rung.spot else 'on demand'}" for rung in rungs)
-        publish(
-            self.sns,
-            self.topic_arn,
-            messages.started(
-                run,
-                cap_usd=cap,
-                cap_hours=hours,
-                price_date=PRICE_DATE,
-                rungs=names,
-                job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",
-            ),
+        rungs = jobs.ladder(settings)
+        message = messages.started(
+            run,
+            cap_usd=cap,
+            cap_hours=hours,
+            price_date=PRICE_DATE,
+            rungs=", ".join(f"{rung.instance_type} {'spot' if rung.spot else 'on demand'}" for rung in rungs),
+            job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",
         )
+        publish_once(self.sns, self.topic_arn, message, runs=self.trainer.runs, run_id=run["run_id"], flag="announced")
 
     def _upload_code(self) -> str:
         """Put the training entry below `code/<digest>/`, once a version; answer that prefix."""

@@ -48,12 +48,13 @@ class LogPump:
 
     def _run(self) -> None:
         descriptor = self._stream.fileno()
+        poll = select.poll()  # no select: the server may have more files open than that can name
+        poll.register(descriptor, select.POLLIN)
         rest = b""
         last_flush = time.monotonic()
         try:
             while True:
-                ready, _, _ = select.select([descriptor], [], [], FLUSH_SECONDS)
-                chunk = os.read(descriptor, 65_536) if ready else None
+                chunk = os.read(descriptor, 65_536) if poll.poll(FLUSH_SECONDS * 1000) else None
                 if chunk:
                     *lines, rest = (rest + chunk).split(b"\n")
                     self._take(lines)
