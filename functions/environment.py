@@ -119,7 +119,7 @@ def aws_errors_named(handler: Handler) -> Handler:
         except ClientError as error:
             answer = error.response
             status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            if answer["Error"]["Code"] in _TRANSIENT or status >= 500:
+            if answer["Error"]["Code"] in _TRANSIENT or status == 429 or status >= 500:
                 raise TransientError(str(error)) from error
             if answer["Error"]["Code"] in _DENIED:
                 raise AccessDenied(

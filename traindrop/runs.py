@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -62,15 +63,19 @@ class Runs:
         self._client.update_item(**request)
 
     def mark_once(self, run_id: str, field: str) -> bool:
-        """Set a flag that nobody has set yet; False when somebody has."""
+        """Set a flag that nobody has set yet; False when somebody has.
+
+        botocore repeats a write whose answer was lost, so the flag tells who set it.
+        """
+        me = uuid.uuid4().hex
         return _won(
             lambda: self._client.update_item(
                 TableName=self._table,
                 Key={"run_id": {"S": run_id}},
-                UpdateExpression="SET #f = :t",
-                ConditionExpression="attribute_not_exists(#f)",
+                UpdateExpression="SET #f = :me",
+                ConditionExpression="attribute_not_exists(#f) OR #f = :me",
                 ExpressionAttributeNames={"#f": field},
-                ExpressionAttributeValues={":t": {"BOOL": True}},
+                ExpressionAttributeValues={":me": {"S": me}},
             )
         )
 
