@@ -25,6 +25,7 @@ _STATUS = {
     "InternalServerException": 500,
     "ServiceException": 500,
     "TooManyRequestsException": 429,
+    "Throttled": 429,
 }
 """HTTP status of an injected error; 400 where none is given."""
 

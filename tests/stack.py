@@ -119,6 +119,18 @@ class Stack:
         arn = self.execution(dataset, within=within)["executionArn"]
         return eventually(lambda: self._if_ended(arn), within=within, what=f"the end of {dataset}'s execution")
 
+    def all_ended(self, count: int, slug: str, *, within: float) -> list[dict[str, Any]]:
+        """So many executions whose names begin with this, oldest first, as they are listed when none runs any more."""
+
+        def look() -> list[dict[str, Any]] | None:
+            pages = self.sfn.get_paginator("list_executions").paginate(stateMachineArn=self.machine)
+            found = [item for page in pages for item in page["executions"] if item["name"].startswith(slug)]
+            return found if len(found) >= count and all(item["status"] != "RUNNING" for item in found) else None
+
+        found = eventually(look, within=within, what=f"the end of {count} executions of {slug}…", every=1)
+        assert len(found) == count, sorted(item["name"] for item in found)
+        return sorted(found, key=lambda item: item["startDate"])
+
     def _if_ended(self, arn: str) -> dict[str, Any] | None:
         described: dict[str, Any] = self.sfn.describe_execution(executionArn=arn)
         return None if described["status"] == "RUNNING" else described
