@@ -31,6 +31,15 @@ def test_a_task_retries_named_errors_with_backoff_a_cap_and_full_jitter(name: st
         assert retry["JitterStrategy"] == "FULL"
 
 
+@pytest.mark.parametrize("name", [name for name in TASKS if ":lambda:" in STATES[name]["Resource"]])
+def test_a_function_that_is_throttled_for_ever_fails_its_run_within_an_hour(name: str) -> None:
+    """An error that no Catch takes ends the execution; the fault table waits for others of them."""
+    error = "Lambda.TooManyRequestsException"
+    (retry,) = [item for item in STATES[name]["Retry"] if error in item["ErrorEquals"]]
+    assert 600 <= retry["MaxAttempts"] * retry["MaxDelaySeconds"] <= 3600
+    assert not [item for item in STATES[name].get("Catch", []) if {error, "States.ALL"} & set(item["ErrorEquals"])]
+
+
 @pytest.mark.parametrize("name", sorted(STATES))
 def test_a_state_has_a_comment_that_reads_as_a_sentence(name: str) -> None:
     comment = STATES[name]["Comment"]
