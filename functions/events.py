@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictStr, Val
 from pydantic.alias_generators import to_camel
 
 from traindrop.errors import MalformedEvent
+from traindrop.plain_text import printable
 
 Text = Annotated[StrictStr, Field(min_length=1)]
 Number = Annotated[int, Field(ge=0)]
@@ -132,6 +133,6 @@ def received(kind: type[Event], event: Any) -> Event:
             for item in error.errors(include_url=False, include_input=False)[:5]
         )
         raise MalformedEvent(
-            f"this is no {kind.__name__} ({faults:.500}); it comes from another sender than the stack's own rules and "
-            "state machine, or the stack is half updated: deploy it again and send the event anew"
+            f"this is no {kind.__name__} ({printable(faults):.500}); it comes from another sender than the stack's own "
+            "rules and state machine, or the stack is half updated: deploy it again and send the event anew"
         ) from error

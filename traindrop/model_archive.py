@@ -110,8 +110,10 @@ def _files(packed: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     with tarfile.open(fileobj=cast("IO[bytes]", unpacked), mode="r|", bufsize=_BLOCK) as archive:
         for count, member in enumerate(archive, 1):
             total += member.size
-            if count > _MAX_MEMBERS or total > _MAX_BYTES:
-                raise ValueError(f"more than {_MAX_MEMBERS} members or {_MAX_BYTES // 1024**3} GiB")
+            if member.size < 0 or count > _MAX_MEMBERS or total > _MAX_BYTES:
+                raise ValueError(
+                    f"more than {_MAX_MEMBERS} members or {_MAX_BYTES // 1024**3} GiB, or less than nothing"
+                )
             unpacked.allow(member.size)
             content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
             if content is not None:

@@ -114,7 +114,13 @@ class _Bounded:
 
     def __init__(self, raw: IO[bytes], shown: str) -> None:
         self._raw, self._shown = raw, shown
-        self.seek, self.tell, self.seekable, self.close = raw.seek, raw.tell, raw.seekable, raw.close
+        self.tell, self.seekable, self.close = raw.tell, raw.seekable, raw.close
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self._raw.seek(offset, whence)
+        except OSError as error:
+            raise zipfile.BadZipFile(f"it points to its byte {offset}") from error
 
     def read(self, size: int = -1) -> bytes:
         if size <= _MAX_DIRECTORY:

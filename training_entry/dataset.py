@@ -1,4 +1,4 @@
-"""The dataset as ultralytics may see it: unpacked, compared with what was checked, described by known keys only.
+"""The dataset as ultralytics may see it: images and labels alone, compared with what was checked, and known keys.
 
 Its own data.yaml is not read here: what it says was checked and normalised before the job began, and comes in
 job.json. Every split becomes a list of absolute image paths, so that nothing depends on the working directory.
@@ -55,7 +55,9 @@ def prepare(job: Job, paths: Paths) -> Dataset:
         _verify(checked, folder, images, crcs)
     for split, found in images.items():
         _compare(split, len(found), job.expected.get(split))
-    return Dataset(_describe(job, paths, folder, images), images)
+    gathered = paths.work / "dataset"
+    images = _gather(folder, images, gathered)
+    return Dataset(_describe(job, paths, gathered, images), images)
 
 
 def label_of(image: Path) -> Path:
@@ -78,7 +80,7 @@ def _unpack(job: Job, paths: Paths, checked: Manifest | None) -> tuple[Path, dic
     A zip packed anew with the same files is not another dataset, so its own size matters only if it is unreadable.
     """
     packed = _exact(paths.dataset, job.file)
-    place = paths.work / "dataset"
+    place = paths.work / "unpacked"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     try:
@@ -155,6 +157,22 @@ def _listed(folder: Path, listing: Path) -> Iterator[str]:
             continue
         if (folder / name).is_file():
             yield name
+
+
+def _gather(folder: Path, images: Mapping[str, Sequence[Path]], target: Path) -> dict[str, list[Path]]:
+    """Link the images and their labels below a folder that holds nothing else; answer the images there.
+
+    Where it lies a dataset may bring a `.cache` beside its labels, which ultralytics unpickles and so runs, or an `.npy`
+    beside an image, which it takes in the image's place.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    links: dict[Path, Path] = {}
+    for image in chain.from_iterable(images.values()):
+        links |= {target / path.relative_to(folder): path for path in (image, label_of(image)) if path.is_file()}
+    for link, path in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    return {split: [target / image.relative_to(folder) for image in found] for split, found in images.items()}
 
 
 def _describe(job: Job, paths: Paths, folder: Path, images: dict[str, list[Path]]) -> Path:
