@@ -162,8 +162,8 @@ def _listed(folder: Path, listing: Path) -> Iterator[str]:
 def _gather(folder: Path, images: Mapping[str, Sequence[Path]], target: Path) -> dict[str, list[Path]]:
     """Link the images and their labels below a folder that holds nothing else; answer the images there.
 
-    Where it lies a dataset may bring a `.cache` beside its labels, which ultralytics unpickles and so runs, or an `.npy`
-    beside an image, which it takes in the image's place.
+    Where it lies a dataset may bring a `.cache` beside its labels, which ultralytics unpickles and so runs, or `.npy`
+    beside an image, which it takes in its place.
     """
     shutil.rmtree(target, ignore_errors=True)
     links: dict[Path, Path] = {}

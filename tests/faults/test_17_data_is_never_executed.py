@@ -15,9 +15,9 @@ import pytest
 
 from local_cloud.deploy import deploy
 from local_cloud.process import ROOT, LocalCloud
-from tests.e2e.test_training_entry import draw_dataset
+from tests.training_host import draw_dataset
 from tests.faults.conftest import Rows
-from tests.stack import FAST, Stack, dataset_files, eventually, zipped
+from tests.stack import FAST, Stack, dataset_files, eventually
 
 CANARY = "canary-17"
 TOUCH = f"touch {CANARY}"
@@ -132,7 +132,7 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
+        self.texts = [""]
         self.feed(html)
         self.close()
 
@@ -233,7 +233,7 @@ def test_hostile_keys_are_told_and_never_run(stack: Stack, row: Rows, tmp_path: 
         wrong += [f"line {text!r}" for text in message["body"].split("\n") if not text.isprintable()]
         wrong += [] if SUBJECT.fullmatch(message["subject"]) else [f"subject {message['subject']!r}"]
     for number, key in enumerate(("images/train/\x1b[2J.png", "images/train/" + "n" * 300 + ".png", "images/train")):
-        for name, content in {**dataset_files(marker="keys"), key: b"x"}.items():
+        for name, content in {**dataset_files(settings=None, marker="keys"), key: b"x"}.items():
             if name != "data.yaml":
                 stack.put(f"datasets/17-keys-{number}/{name}", content)
         stack.put(f"datasets/17-keys-{number}/data.yaml", dataset_files()["data.yaml"])
@@ -277,7 +277,7 @@ def test_a_real_training_executes_nothing_of_its_dataset(row: Rows, tmp_path: Pa
     line = row(
         17,
         fault="code in a dataset, really trained on",
-        injected="download:, model yamls and pickles of the right names, Python modules; hostile class names",
+        injected="a folder with download:, model yamls, pickled weights and label caches, Python modules",
         promise="never executed",
     )
     draw_dataset(tmp_path / "set", {"train": 8, "val": 4})
@@ -290,13 +290,16 @@ def test_a_real_training_executes_nothing_of_its_dataset(row: Rows, tmp_path: Pa
     ).encode()
     for name in ("yolov8n-seg.yaml", "yolov8-seg.yaml", "default.yaml", "args.yaml"):
         files[name] = f"nc: 1\nactivation: {CODE}\nbackbone: []\nhead: []\n".encode()
-    for name in ("yolov8n-seg.pt", "best.pt", "last.pt", "images/train/plan 0.npy"):
+    for name in ("yolov8n-seg.pt", "best.pt", "last.pt"):
         files[name] = checkpoint()
+    for name in ("labels/train.cache", "labels/val.cache", "labels.cache", "images/train/plan 0.npy"):
+        files[name] = pickle.dumps(Payload(), protocol=2)
     for name in ("sitecustomize.py", "torch.py", "ultralytics/__init__.py", "training_entry/train.py", "entry.sh"):
         files[name] = (TOUCH if name.endswith(".sh") else CODE).encode()
     with LocalCloud.start(trainer="real", lambda_retry_seconds=0.2) as cloud:
         stack = Stack(cloud, deploy(cloud))
-        stack.put("datasets/17-real.zip", zipped(files))
+        for name, content in sorted(files.items(), key=lambda item: item[0].endswith(("data.yaml", "training.yaml"))):
+            stack.put(f"datasets/17-real/{name}", content)
         seen: list[Path] = []
 
         def look() -> dict[str, Any] | None:

@@ -432,8 +432,8 @@ def test_any_message_is_one_that_sns_takes(examples: int, row: Rows) -> None:
         problems = [Problem("a.b", text).as_dict() for text in (headline, cause, dataset, key)]
         acceptable(messages.compose("Failed", headline, [cause, dataset], run))
         acceptable(messages.rejected(run, problems, "s3://b/verdict", incomplete_after="6 hours"))
-        acceptable(messages.ended_without_model("Failed", run, "Error", explain(cause)))
-        acceptable(messages.ended_without_model("Stopped", run, "Error", explain(cause)))
+        acceptable(messages.ended_early("Failed", run, "Error", explain(cause), headline))
+        acceptable(messages.ended_early("Stopped", run, "Error", explain(cause), headline))
         acceptable(messages.misplaced(dataset, "b", key, [key], cause))
 
     fill(

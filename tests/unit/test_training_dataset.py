@@ -65,7 +65,7 @@ def shown(images: list[Path], base: Path) -> list[str]:
 def test_a_zip_is_unpacked_and_listed_by_absolute_paths(paths: Paths) -> None:
     pack(paths.dataset / "rooms.zip", {f"top/{name}": text for name, text in MEMBERS.items()})
     found = prepare(make_job(data_root="top/"), paths)
-    base = paths.work / "dataset/top"
+    base = paths.work / "dataset"
     assert shown(found.images["train"], base) == ["images/train/a.png", "images/train/deep/b.JPG"]
     described = yaml.safe_load(found.description.read_text())
     assert described == {
@@ -83,13 +83,21 @@ def test_only_known_keys_reach_ultralytics_whatever_the_datasets_own_description
     assert sorted(described) == ["names", "path", "train", "val"]
 
 
-def test_a_folder_is_used_where_it_lies(paths: Paths) -> None:
-    for name in MEMBERS:
+def test_of_a_folder_images_and_labels_reach_ultralytics_and_no_cache_that_it_would_unpickle(paths: Paths) -> None:
+    for name in (*MEMBERS, "labels/train.cache", "images/val/c.npy", "yolov8n-seg.yaml"):
         (paths.dataset / name).parent.mkdir(parents=True, exist_ok=True)
         (paths.dataset / name).touch()
-    found = prepare(make_job(form="folder", file=""), paths)
-    assert shown(found.images["val"], paths.dataset) == ["images/val/c.webp"]
-    assert not (paths.work / "dataset").exists()
+    for _ in range(2):
+        found = prepare(make_job(form="folder", file=""), paths)
+    place = paths.work / "dataset"
+    assert shown(found.images["val"], place) == ["images/val/c.webp"]
+    assert sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()) == [
+        "images/train/a.png",
+        "images/train/deep/b.JPG",
+        "images/val/c.webp",
+        "labels/train/a.txt",
+    ]
+    assert all(path.exists() for path in paths.dataset.rglob("*"))
 
 
 @pytest.mark.parametrize(
