@@ -15,9 +15,9 @@ import pytest
 
 from local_cloud.deploy import deploy
 from local_cloud.process import ROOT, LocalCloud
-from tests.training_host import draw_dataset
 from tests.faults.conftest import Rows
 from tests.stack import FAST, Stack, dataset_files, eventually
+from tests.training_host import draw_dataset
 
 CANARY = "canary-17"
 TOUCH = f"touch {CANARY}"
