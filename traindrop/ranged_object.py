@@ -38,7 +38,7 @@ class RangedObject(io.RawIOBase):
         """Move to a byte offset."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
-            raise ValueError("negative seek position")
+            raise OSError("an offset before the beginning")
         self._position = base + offset
         return self._position
 

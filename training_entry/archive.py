@@ -109,6 +109,10 @@ def _bytes(part: str) -> int:
     return len(part.encode())
 
 
+class _NoSuchPlace(zipfile.BadZipFile, OSError):
+    """An offset before the zip's beginning: zipfile knows it by one name where it looks for zip64, we by the other."""
+
+
 class _Bounded:
     """A zip's bytes; zipfile takes its directory in one read, whose entries are counted before they become objects."""
 
@@ -120,7 +124,7 @@ class _Bounded:
         try:
             return self._raw.seek(offset, whence)
         except OSError as error:
-            raise zipfile.BadZipFile(f"it points to its byte {offset}") from error
+            raise _NoSuchPlace(f"it points to its byte {offset}") from error
 
     def read(self, size: int = -1) -> bytes:
         if size <= _MAX_DIRECTORY:
