@@ -35,6 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         state_machine_arn=ENVIRONMENT.STATE_MACHINE_ARN,
         topic_arn=ENVIRONMENT.TOPIC_ARN,
         upload_window_seconds=ENVIRONMENT.UPLOAD_WINDOW_SECONDS,
+        seconds_between_runs=ENVIRONMENT.SECONDS_BETWEEN_RUNS,
     )
     done = reception.receive(arrival)
     logger.info("object received", extra={"key": arrival.key, "done": done})

@@ -64,6 +64,7 @@ class Environment(BaseModel):
     MAX_COST_PER_RUN_USD: float = 0
     QUIET_PERIOD_SECONDS: float = 120
     UPLOAD_WINDOW_SECONDS: float = 21600
+    SECONDS_BETWEEN_RUNS: float = 1
 
 
 ENVIRONMENT = Environment.model_validate(dict(os.environ))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _NOTICE_SECONDS = 24 * 3600
+_TURN_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Reception:
         state_machine_arn: str,
         topic_arn: str,
         upload_window_seconds: float,
+        seconds_between_runs: float,
         clock: Callable[[], float],
     ) -> None:
         """Keep the clients; `clock` answers epoch seconds."""
         self._sfn, self._sns, self._claims, self._clock = sfn, sns, claims, clock
         self._state_machine_arn, self._topic_arn = state_machine_arn, topic_arn
-        self._window = upload_window_seconds
+        self._window, self._pace = upload_window_seconds, seconds_between_runs
 
     def receive(self, arrival: Arrival) -> str:
         """Start a run, tell of a misplaced drop, or do nothing; answer in a word what was done."""
@@ -80,6 +82,7 @@ class Reception:
         run_id = run_id_of(drop.dataset, arrival.moment, arrival.bucket, arrival.key, arrival.identity)
         if drop.form == "folder" and not self._is_first_of_upload(drop, run_id, arrival.moment):
             return "belongs to an upload that has its run"
+        begins_at = self._turn(run_id)
         try:
             self._sfn.start_execution(
                 stateMachineArn=self._state_machine_arn,
@@ -92,6 +95,7 @@ class Reception:
                         "form": drop.form,
                         "prefix": drop.prefix,
                         "dropped_at": arrival.moment.isoformat(),
+                        "begins_at": datetime.fromtimestamp(begins_at, UTC).isoformat(timespec="milliseconds"),
                     },
                     ensure_ascii=False,
                 ),
@@ -99,6 +103,16 @@ class Reception:
         except self._sfn.exceptions.ExecutionAlreadyExists:
             return "already started"
         return "started"
+
+    def _turn(self, run_id: str) -> float:
+        """When the run may begin: runs begin in the order of their drops, however many are dropped at once.
+
+        An event that is delivered again takes no second turn.
+        """
+        now = self._clock()
+        if self._claims.take(f"turn#{run_id}", str(now), now=now, lasts_seconds=_TURN_SECONDS) is not None:
+            return now
+        return self._claims.next_turn("turns", now=now, every_seconds=self._pace)
 
     def _is_first_of_upload(self, drop: Drop, run_id: str, moment: datetime) -> bool:
         """Whether this yaml file opens an upload: no other run waits for it, nor has one seen it at rest since."""
@@ -126,7 +140,8 @@ def settle(claims: Claims, dataset: str, run_id: str, *, at: float, lasts_second
 class ExecutionInput(BaseModel):
     """What an execution is started with; one started by hand needs no more than `bucket` and `key`.
 
-    The others are for the eyes of who looks at the execution: they follow from the key.
+    Its first state waits until `begins_at`. The others are for the eyes of who looks at the execution: they follow from
+    the key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -137,6 +152,7 @@ class ExecutionInput(BaseModel):
     form: StrictStr | None = None
     prefix: StrictStr | None = None
     dropped_at: StrictStr | None = None
+    begins_at: StrictStr | None = None
 
 
 def drop_of(execution_input: Any) -> dict[str, Any]:

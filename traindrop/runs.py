@@ -130,6 +130,30 @@ class Claims:
         )
         return _plain(item) if item else None
 
+    def next_turn(self, queue: str, *, now: float, every_seconds: float) -> float:
+        """Take the next free turn of a queue, in epoch seconds: now, or so long after the turn before."""
+        me, won = uuid.uuid4().hex, False
+        while not won:
+            seen = self.find(queue)
+            turn = max(now, float(seen["free_at"])) if seen else now
+            next_free = turn + every_seconds
+            item = {"claim": queue, "owner": me, "free_at": next_free, "expires_at": int(next_free) + 1}
+            won = self._replace(item, seen)
+        return turn
+
+    def _replace(self, item: Mapping[str, Any], seen: Mapping[str, Any] | None) -> bool:
+        """Put an item if its predecessor is the one that was seen; False if another came in between."""
+        bound = {":me": item["owner"], ":seen": (seen or {}).get("owner", "")}
+        return _won(
+            lambda: self._client.put_item(
+                TableName=self._table,
+                Item={key: _item(value) for key, value in item.items()},
+                ConditionExpression="attribute_not_exists(claim) OR #o = :seen OR #o = :me",
+                ExpressionAttributeNames={"#o": "owner"},
+                ExpressionAttributeValues={key: _item(value) for key, value in bound.items()},
+            )
+        )
+
     def release(self, claim: str, owner: str) -> None:
         """Give a claim back, if it is the owner's."""
         _won(

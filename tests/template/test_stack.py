@@ -106,7 +106,13 @@ def test_all_functions_are_built_alike_so_that_they_are_built_once() -> None:
 def test_a_function_is_told_every_name_that_it_reads_and_no_default_hides_a_missing_one() -> None:
     """The steps that need a resource find its name in the environment, or fail at their first call."""
     needs = {
-        "AcceptDropFunction": {"STATE_MACHINE_ARN", "TOPIC_ARN", "CLAIMS_TABLE", "UPLOAD_WINDOW_SECONDS"},
+        "AcceptDropFunction": {
+            "STATE_MACHINE_ARN",
+            "TOPIC_ARN",
+            "CLAIMS_TABLE",
+            "UPLOAD_WINDOW_SECONDS",
+            "SECONDS_BETWEEN_RUNS",
+        },
         "ValidateDatasetFunction": {
             "RUNS_TABLE",
             "CLAIMS_TABLE",

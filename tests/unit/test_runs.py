@@ -59,3 +59,15 @@ def test_a_claim_is_taken_by_one_though_its_write_is_repeated(client: Any) -> No
     assert holder["owner"] == "first"
     claims.release("data", "first")
     assert claims.take("data", "second", now=0, lasts_seconds=9) is None
+
+
+def test_turns_of_a_queue_come_one_after_another_and_an_idle_queue_has_one_at_once(client: Any) -> None:
+    claims = Claims(client._client, "claims")
+    assert [claims.next_turn("turns", now=100 + early, every_seconds=2) for early in (0, 0.5, 0.5)] == [100, 102, 104]
+    assert claims.next_turn("turns", now=200, every_seconds=2) == 200
+    assert claims.next_turn("turns", now=200, every_seconds=2) == 202
+
+
+def test_no_turn_is_given_twice_though_its_write_is_repeated(client: Any) -> None:
+    claims = Claims(client, "claims")
+    assert [claims.next_turn("turns", now=100, every_seconds=2) for _ in range(3)] == [100, 102, 104]
