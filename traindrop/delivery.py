@@ -49,7 +49,7 @@ class Delivery:
                 bucket=bucket,
                 archive_key=f"training-output/{run['job_name']}/output/model.tar.gz",
                 target_prefix=prefix,
-                weights_prefix="weights/",
+                weights_prefix=f"weights/{run['slug']}/",
             )
         except model_archive.NoModel:
             names = model_archive.best_checkpoint(

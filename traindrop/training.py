@@ -291,15 +291,21 @@ class Starter:
         return prefix
 
     def _weights(self, run: Mapping[str, Any], settings: TrainingSettings) -> str | None:
-        """Where the job finds its first weights in S3; None when it builds them or has to fetch them itself."""
+        """Where the job finds its first weights in S3; None when it builds them or has to fetch them itself.
+
+        Pretrained weights are those that the stack's owner laid at `weights/`, else what an earlier run of the same
+        dataset fetched. Never what another dataset's run left: a checkpoint can run code.
+        """
         bucket = self.places.artifact_bucket
         if settings.model == "best":
             best = self.s3.get_object(Bucket=bucket, Key=f"models/{run['slug']}/best.json")["Body"].read()
             return str(json.loads(best)["model_uri"])
         if settings.model.startswith("s3://"):
             return settings.model
-        key = f"weights/{settings.model}"
-        return f"s3://{bucket}/{key}" if settings.model.endswith(".pt") and self._exists(key) else None
+        if not settings.model.endswith(".pt"):
+            return None
+        places = (f"weights/{settings.model}", f"weights/{run['slug']}/{settings.model}")
+        return next((f"s3://{bucket}/{key}" for key in places if self._exists(key)), None)
 
     def _exists(self, key: str) -> bool:
         try:

@@ -93,8 +93,8 @@ def test_alarms_can_publish_because_the_topic_has_no_key_and_its_policy_lets_the
         if statement["Effect"] == "Allow"
     }
     assert allowed["Alarms"]["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-    assert "sns:Publish" in allowed["Owner"]["Action"]
-    assert "sns:Subscribe" in allowed["Owner"]["Action"]
+    assert allowed["Alarms"]["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert set(allowed) == {"Alarms"}
 
 
 def test_drops_are_matched_by_their_ending_in_any_case() -> None:

@@ -6,6 +6,11 @@ import re
 
 import pytest
 
+from tests.faults import deeds_of_delivery  # noqa: F401  (registers its deeds)
+from tests.faults.deeds import DEEDS
+from tests.faults.jobs import JOB_NEEDS
+from tests.faults.only_on_aws import ONLY_ON_AWS
+from tests.faults.permissions import permissions
 from tests.template.rendering import ROOT, TEMPLATE, granted, listed, resources, role_statements, written
 
 CALLS = {
@@ -34,28 +39,15 @@ CALLS = {
 }
 """What in the code needs an action; a function that is granted one that no code needs is a fault."""
 
-ONLY_ON_AWS = {
-    "TrainingRole": {
-        "cloudwatch:PutMetricData",
-        "ecr:BatchCheckLayerAvailability",
-        "ecr:BatchGetImage",
-        "ecr:GetAuthorizationToken",
-        "ecr:GetDownloadUrlForLayer",
-        "s3:AbortMultipartUpload",
-    },
-    "TrainingStateMachineRole": {
-        "logs:CreateLogDelivery",
-        "logs:DeleteLogDelivery",
-        "logs:DescribeLogGroups",
-        "logs:DescribeResourcePolicies",
-        "logs:GetLogDelivery",
-        "logs:ListLogDeliveries",
-        "logs:PutResourcePolicy",
-        "logs:UpdateLogDelivery",
-    },
-    "ExtractModelFunctionRole": {"s3:AbortMultipartUpload"},
-}
-"""Permissions that nothing on the local cloud uses, so no test there misses them: change them with AWS's docs open."""
+
+def test_every_permission_is_missed_by_a_deed_or_used_by_aws_alone_and_not_both() -> None:
+    """A new permission wants a proof that it is needed: `make faults` takes it away, or a reason why nothing can."""
+    everything = {str(permission) for permission in permissions()}
+    missed = [name for names in DEEDS.values() for name in names] + list(JOB_NEEDS)
+    assert len(missed) == len(set(missed))
+    assert not set(missed) & set(ONLY_ON_AWS)
+    assert set(missed) | set(ONLY_ON_AWS) == everything
+    assert all(len(reason.split()) > 8 for reason in ONLY_ON_AWS.values())
 
 
 def test_every_function_has_one_role_that_no_other_has() -> None:
@@ -97,6 +89,19 @@ def test_a_resource_of_everything_is_argued_on_its_line() -> None:
     assert all(re.search(r"# because \w+", line) for line in found), found
 
 
+LOG_DELIVERY = (
+    "CreateLogDelivery",
+    "DeleteLogDelivery",
+    "DescribeLogGroups",
+    "DescribeResourcePolicies",
+    "GetLogDelivery",
+    "ListLogDeliveries",
+    "PutResourcePolicy",
+    "UpdateLogDelivery",
+)
+"""Actions that know no resources, as Step Functions asks for them."""
+
+
 def test_only_the_argued_statements_reach_everything() -> None:
     reaching = {
         (role, action)
@@ -108,7 +113,7 @@ def test_only_the_argued_statements_reach_everything() -> None:
     assert reaching == {
         ("TrainingRole", "cloudwatch:PutMetricData"),
         ("TrainingRole", "ecr:GetAuthorizationToken"),
-        *(("TrainingStateMachineRole", action) for action in ONLY_ON_AWS["TrainingStateMachineRole"]),
+        *(("TrainingStateMachineRole", f"logs:{action}") for action in LOG_DELIVERY),
     }
 
 
@@ -124,12 +129,6 @@ def test_a_function_is_granted_only_what_some_code_calls(role: str) -> None:
     put_aside = {"sqs:SendMessage"} if "EventInvokeConfig" in function else set()
     assert granted()[role] >= put_aside
     assert not [action for action in sorted(granted()[role] - put_aside) if not re.search(CALLS[action], code)]
-
-
-def test_permissions_that_only_aws_uses_are_the_listed_ones() -> None:
-    kinds = r"ecr:|cloudwatch:|s3:AbortMultipartUpload|logs:.*(Deliver|ResourcePolic|DescribeLogGroups)"
-    found = {role: {action for action in actions if re.match(kinds, action)} for role, actions in granted().items()}
-    assert {role: actions for role, actions in found.items() if actions} == ONLY_ON_AWS
 
 
 def test_managed_policies_are_no_more_than_logs_and_traces() -> None:
