@@ -27,8 +27,8 @@ faults: ## inject every fault of the fault table and print what came of it; unde
 	@$(INSTALL) dev lambda sam aws training
 	@$(DEV)/python -m pytest -q -n 3 --dist loadfile $(ARGS) tests/faults
 
-check: ## lint, types, templates, state machine, security
-	@$(INSTALL) dev sam checkov
+check: ## lint, types, templates, state machine, security, secrets, dependencies
+	@$(INSTALL) dev sam checkov audit
 	@$(DEV)/python checks.py
 
 bench: ## benchmarks; writes benchmarks/results.json

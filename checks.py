@@ -1,4 +1,6 @@
-"""`make check`: lint, types, templates, state machine, security. Nothing here leaves the machine.
+"""`make check`: lint, types, templates, state machine, security, secrets, dependencies.
+
+Nothing here leaves the machine, but that `dependencies` asks PyPI which pinned versions have known vulnerabilities.
 
 `.venvs/dev/bin/python checks.py template security` runs those two only.
 """
@@ -16,7 +18,15 @@ from pathlib import Path
 
 from tests.template.rendering import ROOT, definition, transformed, written
 
-DEV, SAM, CHECKOV = (ROOT / f".venvs/{name}/bin" for name in ("dev", "sam", "checkov"))
+DEV, SAM, CHECKOV, AUDIT = (ROOT / f".venvs/{name}/bin" for name in ("dev", "sam", "checkov", "audit"))
+NO_SECRETS = {
+    ("local_cloud/sagemaker/stub_trainer.py", "Base64 High Entropy String"): "a picture, for the stub's report",
+    ("tests/contract/test_iam.py", "AWS Access Key"): "a key that nobody has, to be refused",
+    ("tests/contract/test_state_machines_language.py", "Hex High Entropy String"): "the digest of a known text",
+}
+"""What detect-secrets takes for a secret and is none, with the reason; held to be exact."""
+VULNERABLE = "jinja2==2.4.1"
+"""A release with known vulnerabilities: a service that does not name them knows nothing."""
 SILENT = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -112,7 +122,80 @@ def security(scratch: Path) -> None:
         raise Finding("\n".join(problems))
 
 
-CHECKS: tuple[Callable[[Path], None], ...] = (lint, types, template, sam, state_machine, security)
+def secrets(_: Path) -> None:
+    """Run detect-secrets over every file in git but the lists of hashes: it finds what is argued, and nothing else."""
+    listed = run(Path("git"), "ls-files", "-z").split("\0")
+    files = [name for name in listed if name and not name.endswith("requirements.txt") and name not in pinned()]
+    report = json.loads(run(AUDIT / "detect-secrets", "scan", "--no-verify", *files))
+    found = {(name, item["type"]): item["line_number"] for name, items in report["results"].items() for item in items}
+    problems = [f"{name}:{found[name, kind]}: {kind}" for name, kind in sorted(set(found) - set(NO_SECRETS))]
+    problems += [f"{name}: {kind} is argued, but not there" for name, kind in sorted(set(NO_SECRETS) - set(found))]
+    if problems:
+        raise Finding("\n".join(problems))
+
+
+def pinned() -> list[str]:
+    """The hash-pinned lists; torch's CPU build is not on PyPI, and its version is in `torch.txt` too."""
+    names = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("requirements/*.txt"))
+    return [*(name for name in names if not name.endswith("torch-cpu.txt")), "training_entry/requirements.txt"]
+
+
+def dependencies(scratch: Path) -> None:
+    """Run pip-audit over the pinned lists, where its service answers; say so where it does not.
+
+    The service is asked for a release known to be vulnerable first: an index without that knowledge finds nothing wrong
+    with anything.
+    """
+    known = scratch / "vulnerable.txt"
+    known.write_text(VULNERABLE)
+    if not vulnerabilities("--no-deps", "-r", str(known)):
+        print("dependencies   not audited: no service for known vulnerabilities answers here")
+        return
+    found = vulnerabilities("--require-hashes", *(part for name in pinned() for part in ("-r", name)))
+    if found:
+        raise Finding("\n".join(found))
+
+
+def vulnerabilities(*arguments: str) -> list[str]:
+    """What pip-audit names, a line for each release; nothing where it gets no answer."""
+    done = subprocess.run(
+        [
+            str(AUDIT / "pip-audit"),
+            "--disable-pip",
+            "--timeout",
+            "10",
+            "--progress-spinner",
+            "off",
+            "-f",
+            "json",
+            *arguments,
+        ],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    try:
+        audited = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        return []
+    return [
+        f"{item['name']} {item['version']}: {vulnerability['id']}, mended in {', '.join(vulnerability['fix_versions'])}"
+        for item in audited
+        for vulnerability in item.get("vulns", [])
+    ]
+
+
+CHECKS: tuple[Callable[[Path], None], ...] = (
+    lint,
+    types,
+    template,
+    sam,
+    state_machine,
+    security,
+    secrets,
+    dependencies,
+)
 
 
 def run(program: Path, *arguments: str, **environment: str) -> str:

@@ -47,13 +47,8 @@ class NoModel(TraindropError):
 def extract(s3: S3Client, *, bucket: str, archive_key: str, target_prefix: str, weights_prefix: str) -> list[str]:
     """Stream the expected members of an archive to their places; answer the names delivered.
 
-<<<<<<< HEAD
     Members of other names are skipped, and so are links, devices and a second member of the same name: only the first
-    regular file of each is taken. A `pretrained/` member goes to the cache of weights instead.
-=======
-    Members of other names are skipped; links and devices cannot match, since only regular files are taken.
-    A `pretrained/` member goes to the dataset's cache of weights instead.
->>>>>>> e0f5ce0 (Weights that a job fetched serve its own dataset only; each permission is proved needed; a dataset's user and his job reach nothing else)
+    regular file of each is taken. A `pretrained/` member goes to the dataset's cache of weights instead.
 
     Raises:
         UnexpectedArchive: not a whole tar.gz, more than 300 members or 8 GiB, or headers that go on and on.

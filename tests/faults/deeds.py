@@ -97,6 +97,14 @@ def judge_what_is_being_trained(ground: Ground) -> str:
     return judge_a_zip(ground) or ground.judge("judged", "needs-judged-20260101T000000-11111111", "unchanged")
 
 
+@needs("ValidateDatasetFunctionRole", "ClaimFingerprints dynamodb:DeleteItem ClaimsTable")
+def judge_a_run_that_is_stopped_meanwhile(ground: Ground) -> str:
+    """The run's execution was stopped while its dataset was being judged."""
+    run_id = "needs-started-20260101T000000-ffffffff"
+    ground.set(run_id, "stop_requested", 0)
+    return ground.judge("started", run_id)
+
+
 @needs("ValidateDatasetFunctionRole", "FindModels s3:GetObject ArtifactBucket/models/*")
 def judge_a_run_from_the_best(ground: Ground) -> str:
     """`model: best`."""

@@ -117,15 +117,17 @@ def write_a_report(ground: Ground) -> str:
 @needs(
     "StopTrainingFunctionRole",
     "StopJobs sagemaker:StopTrainingJob training-job/*",
+    "StopJobs sagemaker:DescribeTrainingJob training-job/*",
     "RecordRun dynamodb:GetItem RunsTable",
     "RecordRun dynamodb:UpdateItem RunsTable",
     "ReleaseClaims dynamodb:DeleteItem ClaimsTable",
     "TellOfEnd sns:Publish NotificationTopic",
     "ReadExecutions states:DescribeExecution execution:${Name}:*",
     "ReadExecutions states:GetExecutionHistory execution:${Name}:*",
+    "DeliverStoppedRuns lambda:InvokeFunction ExtractModelFunction",
 )
 def conclude_a_stopped_execution(ground: Ground) -> str:
-    """The event of an execution that was stopped while it waited for its upload, as if it had had a job."""
+    """The event of an execution that was stopped while it waited for its upload, as if its job had ended."""
     if not ground.stack.executions("needs-aborted"):
         ground.stack.put("datasets/needs-aborted/data.yaml", b"train: images/train\n")
         arn = ground.stack.execution("needs-aborted", within=60)["executionArn"]

@@ -141,11 +141,50 @@ def test_managed_policies_are_no_more_than_logs_and_traces() -> None:
     assert names == {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
 
 
-def test_a_training_job_cannot_write_where_models_and_datasets_lie() -> None:
-    for statement in role_statements()["TrainingRole"]:
-        if "s3:PutObject" in listed(statement["Action"]):
-            for resource in listed(statement["Resource"]):
-                assert re.fullmatch(r"\$\{ArtifactBucket\.Arn\}/(checkpoints|training-output)/\*", resource["Fn::Sub"])
+def reached(action: str) -> dict[str, set[str]]:
+    """Which role reaches which places of the buckets by an action, in short."""
+    found: dict[str, set[str]] = {}
+    for permission in permissions():
+        if permission.action == action and permission.sid != "TlsOnly":
+            found.setdefault(permission.resource, set()).add(permission.holder.removesuffix("FunctionRole"))
+    return found
+
+
+def test_each_place_of_the_artifact_bucket_is_written_by_one_role_and_datasets_by_none() -> None:
+    """What is loaded as code (`code/`, `models/`, `weights/`) is written by no job; what serves all, by nobody."""
+    assert reached("s3:PutObject") == {
+        "ArtifactBucket/verdicts/*": {"ValidateDataset"},
+        "ArtifactBucket/training-input/*": {"ValidateDataset"},
+        "ArtifactBucket/code/*": {"StartTraining"},
+        "ArtifactBucket/checkpoints/*": {"TrainingRole"},
+        "ArtifactBucket/training-output/*": {"TrainingRole"},
+        "ArtifactBucket/models/*": {"ExtractModel"},
+        "ArtifactBucket/weights/*/*": {"ExtractModel"},
+        "ArtifactBucket/models/*/best.json": {"PublishMetrics"},
+        "ArtifactBucket/models/*/report.html": {"WriteReport"},
+    }
+    assert reached("s3:DeleteObject") == {"ArtifactBucket/checkpoints/*": {"TrainingRole"}}
+
+
+def test_a_training_job_reads_datasets_and_what_it_begins_with_and_no_more() -> None:
+    assert {place for place, roles in reached("s3:GetObject").items() if "TrainingRole" in roles} == {
+        "DatasetBucket/datasets/*",
+        *(f"ArtifactBucket/{place}/*" for place in ("code", "training-input", "weights", "models", "checkpoints")),
+    }
+    assert {action.split(":")[0] for action in granted()["TrainingRole"]} == {"s3", "logs", "cloudwatch", "ecr"}
+
+
+def test_policies_of_resources_let_in_aws_services_only_each_for_one_source() -> None:
+    for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+        for policy in resources(kind).values():
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement["Effect"] == "Allow":
+                    assert set(statement["Principal"]) == {"Service"}
+                    (condition,) = statement["Condition"].values()
+                    assert set(condition) <= {"aws:SourceArn", "aws:SourceAccount"}
+    for permission in resources("AWS::Lambda::Permission").values():
+        assert permission["Principal"] == "events.amazonaws.com"
+        assert permission["SourceArn"]
 
 
 def test_only_start_training_may_pass_a_role_and_only_to_sagemaker() -> None:
