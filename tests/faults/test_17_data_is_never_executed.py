@@ -300,10 +300,10 @@ def test_a_real_training_executes_nothing_of_its_dataset(row: Rows, tmp_path: Pa
         stack = Stack(cloud, deploy(cloud))
         for name, content in sorted(files.items(), key=lambda item: item[0].endswith(("data.yaml", "training.yaml"))):
             stack.put(f"datasets/17-real/{name}", content)
-        seen: list[Path] = []
+        seen: set[Path] = set()
 
         def look() -> dict[str, Any] | None:
-            seen.extend(executed(cloud.state_dir))
+            seen.update(executed(cloud.state_dir))
             return next((one for one in stack.messages("17-real") if one["outcome"] != "Started"), None)
 
         message = eventually(look, within=300, what="the end of the training")
