@@ -27,7 +27,7 @@ TAG = re.compile(r"[\w .:/=+\-@]{0,256}")
 NAMES = (
     "17 <img src=x onerror=alert(1)>", f"17 $({TOUCH})", f"17 `{TOUCH}`", f"17'; {TOUCH}; '", f'17" && {TOUCH} "',
     "17 =cmd|' C calc'!A0", "17 {{7*7}} {% include 'x' %} ${7*7}", "17 \U0001f3e0 más 图", "17 %0d%0aBcc: x@y.z",
-    "17 --rf -x", "17 " + "n" * 125, "17 ; | & > < * ? ~ # ! \\",
+    "17 --rf -r", "17 " + "n" * 125, "17 ; | & > < * ? ~ # ! \\",
 )  # fmt: skip
 CLASSES = (
     "<script>document.title='hacked'</script>", "</th></table><h1>hacked</h1>", '" onmouseover="alert(1)',
