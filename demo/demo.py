@@ -11,13 +11,11 @@ import contextlib
 import fcntl
 import json
 import shutil
-import signal
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -27,6 +25,7 @@ from demo.following import Run
 from demo.screen import Screen
 from demo.verdict import MINIMUM_MAP50, faults_of, how_long, receipt_lines
 from local_cloud import deploy
+from local_cloud.asked import Asked, unasked, until_asked
 from local_cloud.process import ROOT, LocalCloud
 
 FOLDER = ROOT / ".local" / "demo"
@@ -156,22 +155,23 @@ class Demo:
 def _alone(folder: Path) -> Iterator[bool]:
     """Whether nobody else shows a demo in this folder; nobody else can while this is held."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+    place = folder.parent / f"{folder.name}.lock"
+    with place.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return
-        yield True
+        try:
+            yield True
+        finally:
+            place.unlink(missing_ok=True)
 
 
 def _stop(cloud: LocalCloud) -> None:
-    """Stop a cloud, with further interrupts held back."""
-    held = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    """Stop a cloud; what has been shown to its end is not taken back by an interrupt now."""
+    with unasked():
         cloud.stop()
-    finally:
-        signal.signal(signal.SIGINT, held)
 
 
 def _inbox(cloud: LocalCloud, topic_arn: str) -> str:
@@ -196,25 +196,17 @@ def _short(path: Path) -> str:
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Show the demo; 0 only if all of it happened."""
+    """Show the demo; 0 only if all of it happened, 130 after Ctrl-C, 143 after a termination."""
     parser = argparse.ArgumentParser(prog="python -m demo", description="Train a model on the local cloud, and watch.")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first, then holds what was delivered")
     folder = parser.parse_args(arguments).folder.resolve()
     screen = Screen(sys.stdout)
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with _alone(folder) as alone:
-            if alone:
-                return _guarded(Demo(screen, folder))
-            screen.line(f"another demo is using {_short(folder)}: let it end, or give --folder", style="bold red")
-            return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with until_asked(), _alone(folder) as alone:
+        if alone:
+            return _guarded(Demo(screen, folder))
+        screen.line(f"another demo is using {_short(folder)}: let it end, or give --folder", style="bold red")
+        return 1
 
 
 def _guarded(demo: Demo) -> int:
@@ -222,10 +214,10 @@ def _guarded(demo: Demo) -> int:
     screen, folder = demo.screen, demo.folder
     try:
         demo.show()
-    except KeyboardInterrupt:
+    except Asked as asked:
         shutil.rmtree(folder, ignore_errors=True)
         screen.line("stopped; nothing is left running, and what was made so far is removed", style="bold")
-        return 130
+        return asked.exit_code
     except Exception as error:  # noqa: BLE001 - its traceback goes into a file
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "demo.log").write_text(traceback.format_exc(), encoding="utf-8")

@@ -20,7 +20,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from local_cloud.process import ROOT, LocalCloud, LocalCloudError
+from local_cloud.process import KEEPER, ROOT, LocalCloud, LocalCloudError
 
 SOURCES = (
     "template.yaml",
@@ -73,7 +73,7 @@ def build(source: Path = ROOT, *, parameters: Mapping[str, str] | None = None, c
                 _sam(
                     ["build", "--config-env", "local", "--beta-features", "--parameter-overrides", *_pairs(chosen)],
                     cwd=copy,
-                    scratch=Path(scratch),
+                    scratch=Path(scratch, "sam"),
                 )
                 if platform.system() != "Linux":
                     _install_for_host(copy)
@@ -98,8 +98,7 @@ def deploy(
     host = host_parameters()
     built = build(source, cache=cache)
     chosen = {**_local_parameters(built / "samconfig.toml"), **host, **(parameters or {})}
-    scratch = cloud.state_dir / "sam"
-    scratch.mkdir(exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="sam-", dir=cloud.state_dir))
     command = [
         "deploy",
         "--config-env",
@@ -120,10 +119,14 @@ def deploy(
 
 
 def _sam(arguments: list[str], *, cwd: Path, scratch: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Run the SAM CLI with the user's environment less everything about AWS; DeployError carries what it said."""
+    """Run the SAM CLI with the user's environment less everything about AWS; DeployError carries what it said.
+
+    It ends with this process, its own children and its files in `scratch` too.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
-    done = subprocess.run(
-        [str(SAM_BIN / "sam"), *arguments],
+    scratch.mkdir(exist_ok=True)
+    with subprocess.Popen(
+        [*KEEPER, str(scratch), str(SAM_BIN / "sam"), *arguments],
         cwd=cwd,
         env={
             **kept,
@@ -140,16 +143,15 @@ def _sam(arguments: list[str], *, cwd: Path, scratch: Path, environment: Mapping
             "PYTHONWARNINGS": "ignore",
             **(environment or {}),
         },
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        said = [line for line in done.stdout.splitlines() if line.strip()]
-        raise DeployError(f"`sam {arguments[0]}` failed:\n" + "\n".join(said[-25:]))
+    ) as sam:
+        said = [line for line in sam.stdout or () if line.strip()]
+    if sam.returncode:
+        raise DeployError(f"`sam {arguments[0]}` failed:\n" + "".join(said[-25:]).rstrip())
 
 
 def _install_for_host(sources: Path) -> None:

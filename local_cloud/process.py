@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import boto3
 from botocore.config import Config
@@ -47,6 +47,8 @@ KEPT = (
     "SYSTEMROOT",
 )
 """What the server gets of the starter's environment: what a training job needs to fetch weights, no credentials."""
+KEEPER = (sys.executable, "-S", "-E", str(Path(__file__).with_name("keeper.py")))
+"""Begins a command that is to end with its starter, however that one ends."""
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -111,15 +113,19 @@ class LocalCloud:
                 "TRAINDROP_LAMBDA_PYTHON": str(ROOT / ".venvs/lambda/bin/python"),
                 **(environment or {}),
             }
-            cloud = cls(_spawn(state, chosen, keys, settings), chosen, keys, state)
+            try:
+                cloud = cls(_spawn(state, chosen, keys, settings), chosen, keys, state)
+            except BaseException:
+                shutil.rmtree(state, ignore_errors=True)
+                raise
+            atexit.register(cloud.stop)
             try:
                 cloud._wait_until_ready()
-            except LocalCloudError as error:
+            except BaseException as error:
                 cloud.stop()
                 if port is None and attempt < 4 and "already in use" in str(error):
                     continue
                 raise
-            atexit.register(cloud.stop)
             return cloud
         raise AssertionError("unreachable")
 
@@ -157,7 +163,7 @@ class LocalCloud:
         found: dict[str, int] = json.loads(self._ask("GET", "shares"))
         return found
 
-    def wait(self) -> None:
+    def wait(self) -> NoReturn:
         """Block while it runs; LocalCloudError carries the end of its log if it ends by itself."""
         self._process.wait()
         raise LocalCloudError(f"The local cloud ended by itself:\n{self._process_log()}")
@@ -238,10 +244,9 @@ def _spawn(state: Path, port: int, keys: tuple[str, str], settings: Mapping[str,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    keeper = Path(__file__).with_name("keeper.py")
     with (state / "server.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-S", "-E", str(keeper), str(state), sys.executable, "-m", "local_cloud.server"],
+            [*KEEPER, str(state), sys.executable, "-m", "local_cloud.server"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

@@ -15,6 +15,7 @@ from demo import demo, floor_plans
 from demo.following import Notification, Run
 from demo.screen import Screen
 from demo.verdict import faults_of, how_long, receipt_lines
+from local_cloud.asked import SIGNALS
 from local_cloud.process import LocalCloud
 
 JOB = "rooms-20261124t010203-0a1b2c3d-1"
@@ -285,13 +286,13 @@ def test_a_failure_names_the_stage_and_a_log_file_and_shows_no_traceback(
 
 
 @pytest.mark.usefixtures("no_plans")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_an_interrupt_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     monkeypatch.setattr(LocalCloud, "start", lambda **_: signal.raise_signal(number))
-    assert demo.main(["--folder", str(tmp_path / "demo")]) == 130
-    assert not (tmp_path / "demo").exists()
+    assert demo.main(["--folder", str(tmp_path / "demo")]) == 128 + number
+    assert list(tmp_path.iterdir()) == []
     assert "nothing is left running" in capsys.readouterr().out
 
 
