@@ -2,7 +2,7 @@
 
 MiniStack runs them on its own interpreter, with its own packages and its own environment variables, and calls every
 exception `Runtime.HandlerError`. Here a function sees what its artefact and AWS's runtime contain and nothing else,
-and errors, timeouts and failed imports have AWS's names.
+errors, timeouts and failed imports have AWS's names, and an update leaves the invocations alone that are on.
 """
 
 from __future__ import annotations
@@ -37,9 +37,27 @@ class PythonWorker(lambda_runtime.ProvidedWorker):  # type: ignore[misc]
 
     _exit_code: int | None = None
     _output: Output | None = None
+    _invoking = False
+    _retired = False
 
     def invoke(self, event: Any, request_id: str, **options: Any) -> dict[str, Any]:
         """Run one invocation; every failure comes back as the error document that AWS answers."""
+        with lambda_runtime._lock:
+            self._invoking = True
+        try:
+            return self._invoke(event, request_id, **options)
+        finally:
+            with lambda_runtime._lock:
+                self._invoking = False
+            if self._retired:
+                self.kill()
+
+    def retire(self) -> bool:
+        """Whether an invocation is on, after which this environment will end; called under MiniStack's lock."""
+        self._retired = self._invoking
+        return self._invoking
+
+    def _invoke(self, event: Any, request_id: str, **options: Any) -> dict[str, Any]:
         try:
             with MemoryWatch(lambda: self._proc, int(self.config.get("MemorySize") or 128)) as memory:
                 result: dict[str, Any] = super().invoke(event, request_id, **options)
@@ -129,6 +147,8 @@ def install() -> None:
     )
     hooks.replace(lambda_runtime, "_worker_class_for", "config", _worker_class)
     hooks.replace(lambda_svc, "_execute_function_warm", "func event request_id", _execute_warm)
+    hooks.require(lambda_runtime, "_lock", "_workers")
+    hooks.replace(lambda_svc, "invalidate_worker", "func_name qualifier account region", _after_invocations)
     hooks.replace(lambda_svc, "_provided_runtime_code_dir", "code_zip", _with_bootstrap)
     hooks.replace(lambda_svc, "_provided_worker_env", "config code_dir port", _worker_environment)
 
@@ -176,6 +196,24 @@ def _execute_warm(original: Any) -> Any:
         return original(func, event, request_id)
 
     return execute
+
+
+def _after_invocations(original: Any) -> Any:
+    """MiniStack kills a function's environments when it is updated; on Lambda an invocation that is on is not touched.
+
+    Environments at work leave the pool, so that the next invocation gets a new one, and end with their invocation.
+    """
+
+    def invalidate_worker(
+        func_name: str, qualifier: str | None = None, account: str | None = None, region: str | None = None
+    ) -> None:
+        with lambda_runtime._lock:
+            for key, workers in lambda_runtime._workers.items():
+                if key.split(":")[2] == func_name:
+                    workers[:] = [each for each in workers if not (isinstance(each, PythonWorker) and each.retire())]
+        original(func_name, qualifier=qualifier, account=account, region=region)
+
+    return invalidate_worker
 
 
 def _with_bootstrap(original: Any) -> Any:

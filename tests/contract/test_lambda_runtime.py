@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -293,3 +295,28 @@ def test_the_runtime_client_of_this_project_answers_what_awslambdaric_answers(
 def test_a_role_that_lambda_may_not_assume_is_not_taken(cloud: LocalCloud) -> None:
     with pytest.raises(cloud.client("lambda").exceptions.InvalidParameterValueException):
         function(cloud, "def handler(event, context): pass", Role=role(cloud, "states.amazonaws.com"))
+
+
+def test_an_update_lets_the_invocation_finish_that_is_on_and_the_next_one_is_new(cloud: LocalCloud) -> None:
+    slow = "import os, time\ndef handler(event, context):\n    time.sleep(event); return ['old', os.getpid()]"
+    name = function(cloud, slow)
+    with ThreadPoolExecutor(1) as pool:
+        (_, earlier), _ = invoke(cloud, name, 0)
+        on = pool.submit(invoke, cloud, name, 4)
+        time.sleep(1)
+        code = archive(app__py="import os\ndef handler(event, context): return ['new', os.getpid()]")
+        cloud.client("lambda").update_function_code(FunctionName=name, ZipFile=code)
+        (word, _), error = invoke(cloud, name, 0)
+        assert (word, error) == ("new", None)
+        assert not on.done()
+        assert on.result() == (["old", earlier], None)
+    eventually(lambda: not process_exists(earlier), what="the end of the old environment")
+    assert invoke(cloud, name, 0)[0][0] == "new"
+
+
+def process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
