@@ -1,11 +1,23 @@
 """The request that starts a job, and what a job's end means."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from traindrop.jobs import Places, Rung, end_of, ladder, quota_end, record_of, training_job_request, volume_gigabytes
+from traindrop.jobs import (
+    METRICS,
+    JobEnd,
+    Places,
+    Rung,
+    end_of,
+    ladder,
+    leaves_model,
+    quota_end,
+    record_of,
+    training_job_request,
+    volume_gigabytes,
+)
 from traindrop.pricing import PRICES, receipt, runtime_cap_seconds
 from traindrop.settings import TrainingSettings
 
@@ -23,10 +35,16 @@ CHANGED = "DatasetChanged"
 NO_DATA = "ClientError: Data download failed:No S3 objects found under S3 URL "
 
 
-def request(rung: Rung, **settings: Any) -> dict[str, Any]:
+def request(rung: Rung, *, weights_uri: str | None = None, **settings: Any) -> dict[str, Any]:
     run = {**RUN, "settings": TrainingSettings(**settings).model_dump(mode="json", exclude_none=True)}
     return training_job_request(
-        name="n-1", run=run, rung=rung, places=PLACES, code_prefix="code/x/", weights_uri=None, stack_max_cost_usd=10
+        name="n-1",
+        run=run,
+        rung=rung,
+        places=PLACES,
+        code_prefix="code/x/",
+        weights_uri=weights_uri,
+        stack_max_cost_usd=10,
     )
 
 
@@ -42,6 +60,68 @@ def job(status: str, secondary: str = "", **fields: Any) -> dict[str, Any]:
         ],
         **fields,
     }
+
+
+def channel(name: str, uri: str) -> dict[str, Any]:
+    where = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": where}}
+
+
+def test_the_request_is_what_sagemaker_the_entry_and_the_bill_are_told() -> None:
+    assert request(Rung("ml.g5.xlarge", True), weights_uri="s3://art/w.pt", epochs=7, max_wait_hours=9) == {
+        "TrainingJobName": "n-1",
+        "RoleArn": "arn:aws:iam::123456789012:role/training",
+        "AlgorithmSpecification": {
+            "TrainingImage": "image:1",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/sh", "/opt/ml/input/data/code/entry.sh"],
+            "MetricDefinitions": [{"Name": name, "Regex": rf"METRIC .*?\b{name}=([0-9.eE+-]+);"} for name in METRICS],
+        },
+        "InputDataConfig": [
+            channel("code", "s3://art/code/x/"),
+            channel("config", f"s3://art/training-input/{RUN['run_id']}/"),
+            channel("dataset", "s3://data/datasets/rooms.zip"),
+            channel("weights", "s3://art/w.pt"),
+        ],
+        "OutputDataConfig": {"S3OutputPath": "s3://art/training-output"},
+        "CheckpointConfig": {"S3Uri": f"s3://art/checkpoints/{RUN['run_id']}", "LocalPath": "/opt/ml/checkpoints"},
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 39},
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": int(5 / PRICES["ml.g5.xlarge"] * 3600),
+            "MaxWaitTimeInSeconds": 9 * 3600,
+        },
+        "EnableManagedSpotTraining": True,
+        "RetryStrategy": {"MaximumRetryAttempts": 2},
+        "HyperParameters": {
+            "run_id": RUN["run_id"],
+            "dataset": "rooms",
+            "model": "yolov8n-seg.pt",
+            "epochs": "7",
+            "imgsz": "1024",
+            "batch": "8",
+        },
+        "Tags": [{"Key": "traindrop:run", "Value": RUN["run_id"]}, {"Key": "traindrop:dataset", "Value": "rooms"}],
+    }
+
+
+def test_without_weights_there_is_no_channel_for_them() -> None:
+    channels = [item["ChannelName"] for item in request(Rung("ml.g5.xlarge", True))["InputDataConfig"]]
+    assert channels == ["code", "config", "dataset"]
+
+
+def test_a_run_whose_size_nobody_knows_gets_the_smallest_volume() -> None:
+    settings = TrainingSettings().model_dump(mode="json", exclude_none=True)
+    run = {**{key: value for key, value in RUN.items() if key != "dataset_bytes"}, "settings": settings}
+    made = training_job_request(
+        name="n",
+        run=run,
+        rung=Rung("ml.g5.xlarge", False),
+        places=PLACES,
+        code_prefix="c",
+        weights_uri=None,
+        stack_max_cost_usd=1,
+    )
+    assert made["ResourceConfig"]["VolumeSizeInGB"] == 30
 
 
 def test_a_spot_job_waits_at_least_as_long_as_it_may_run_and_an_on_demand_one_has_no_wait() -> None:
@@ -106,6 +186,70 @@ def test_each_end_has_its_class_and_stopped_is_never_success(ended: dict[str, An
     assert end.ended or end.cause
 
 
+CURE = "; try again later, list more instance_types in training.yaml, or set on_demand_fallback: true"
+
+
+@pytest.mark.parametrize(
+    ("ended", "more", "cause"),
+    [
+        (
+            job("Stopped", "MaxWaitTimeExceeded"),
+            True,
+            "AWS had no spot capacity for ml.g4dn.xlarge within max_wait_hours",
+        ),
+        (job("Failed", FailureReason="CapacityError: x"), True, "AWS had no spot capacity for ml.g4dn.xlarge"),
+        (
+            job("Failed", FailureReason="Insufficient capacity", EnableManagedSpotTraining=False),
+            False,
+            f"AWS had no on-demand capacity for ml.g4dn.xlarge{CURE}",
+        ),
+        (job("Stopped"), False, "the training job was stopped before its first epoch was done"),
+        (
+            job("Stopped", "MaxRuntimeExceeded"),
+            False,
+            "the time or cost cap was reached before the first epoch was done; raise max_runtime_hours, max_wait_hours "
+            "or max_cost_usd in training.yaml",
+        ),
+        (
+            job("Failed", FailureReason="InternalServerError: y"),
+            False,
+            "SageMaker failed inside, more than once: InternalServerError: y. Redrive the execution, or drop the "
+            "dataset again; training goes on from the last checkpoint when redriven",
+        ),
+        (job("Failed"), False, "the training job failed without a reason"),
+        (job("Failed", FailureReason="exit code: 1", InputDataConfig=[]), False, "exit code: 1"),
+        (
+            job("Failed", FailureReason="AlgorithmError: DatasetChanged: a  was\nadded., exit code: 16"),
+            False,
+            "a was added.",
+        ),
+        (
+            job("Failed", FailureReason=f"{NO_DATA}s3://data/datasets/rooms/"),
+            False,
+            "s3://data/datasets/rooms/ was deleted or made unreadable after it was checked. Drop the dataset again; or "
+            "bring back what was there (the bucket keeps old versions) and redrive the execution. SageMaker says: "
+            f"{NO_DATA}s3://data/datasets/rooms/",
+        ),
+    ],
+)
+def test_each_end_says_what_happened_and_what_to_do(ended: dict[str, Any], more: bool, cause: str) -> None:
+    assert end_of(ended, more_rungs=more).cause == cause
+
+
+def test_a_job_of_which_sagemaker_tells_little_has_an_end_all_the_same() -> None:
+    least = {"TrainingJobStatus": "Failed", "ResourceConfig": {"InstanceType": "ml.g4dn.xlarge"}}
+    assert end_of(least, more_rungs=True).error == "TrainingCodeError"
+    assert end_of({**least, "TrainingJobStatus": "Stopped"}, more_rungs=True).error == "StoppedByUser"
+    elsewhere = {**least, "InputDataConfig": [{"ChannelName": "code", "DataSource": {}}]}
+    assert end_of({**elsewhere, "FailureReason": NO_DATA}, more_rungs=True).error == "TrainingCodeError"
+
+
+def test_only_a_job_with_an_epoch_leaves_a_model() -> None:
+    assert leaves_model(job("Completed"))
+    assert leaves_model(job("Stopped", FinalMetricDataList=[{}]))
+    assert not leaves_model(job("Stopped"))
+
+
 def test_a_quota_of_zero_is_named_and_one_in_use_is_waited_for() -> None:
     text = (
         "The account-level service limit 'ml.g4dn.xlarge for spot training job usage' is {} Instances, with "
@@ -114,25 +258,57 @@ def test_a_quota_of_zero_is_named_and_one_in_use_is_waited_for() -> None:
     end = quota_end(text.format(0, 0), Rung("ml.g4dn.xlarge", True), more_rungs=False)
     assert end is not None
     assert end.error == "QuotaExhausted"
-    assert "'ml.g4dn.xlarge for spot training job usage'" in end.cause
+    quota = "'ml.g4dn.xlarge for spot training job usage'"
+    assert end.cause == (
+        f"your account's quota {quota} is 0; ask for 1 in the Service Quotas console, service Amazon SageMaker, quota "
+        f"{quota}, or choose other instance_types than ml.g4dn.xlarge in training.yaml"
+    )
+    next_rung = quota_end(text.format(0, 0), Rung("ml.g4dn.xlarge", True), more_rungs=True)
+    assert next_rung == JobEnd(error="QuotaError", cause=end.cause)
     assert quota_end(text.format(1, 1), Rung("ml.g4dn.xlarge", True), more_rungs=False) is None
 
 
 def test_interruptions_and_seconds_are_taken_from_sagemakers_own_account() -> None:
     at = datetime(2026, 11, 12, tzinfo=UTC)
-    record = record_of(
+    statuses = ("Training", "Interrupted", "Training", "Interrupted", "Training")
+    assert record_of(
         job(
-            "Completed",
+            "Stopped",
+            "MaxRuntimeExceeded",
             TrainingTimeInSeconds=100,
             BillableTimeInSeconds=35,
             CreationTime=at,
-            SecondaryStatusTransitions=[
-                {"Status": name} for name in ("Training", "Interrupted", "Training", "Interrupted")
-            ],
+            TrainingStartTime=at + timedelta(minutes=1),
+            TrainingEndTime=at + timedelta(minutes=2),
+            SecondaryStatusTransitions=[{"Status": name} for name in statuses],
         )
-    )
-    assert (record["seconds_trained"], record["seconds_billed"], record["interruptions"]) == (100, 35, 2)
-    assert record["created_at"] == at.isoformat()
+    ) == {
+        "name": "n-1",
+        "instance_type": "ml.g4dn.xlarge",
+        "spot": True,
+        "status": "Stopped",
+        "secondary_status": "MaxRuntimeExceeded",
+        "seconds_trained": 100,
+        "seconds_billed": 35,
+        "interruptions": 2,
+        "created_at": "2026-11-12T00:00:00+00:00",
+        "started_at": "2026-11-12T00:01:00+00:00",
+        "ended_at": "2026-11-12T00:02:00+00:00",
+    }
+
+
+def test_a_job_that_never_began_is_recorded_with_nothing_trained() -> None:
+    began = {key: job("Failed")[key] for key in ("TrainingJobName", "TrainingJobStatus", "ResourceConfig")}
+    assert record_of(began) == {
+        "name": "n-1",
+        "instance_type": "ml.g4dn.xlarge",
+        "spot": False,
+        "status": "Failed",
+        "secondary_status": "",
+        "seconds_trained": 0,
+        "seconds_billed": 0,
+        "interruptions": 0,
+    }
 
 
 def test_a_receipt_bills_billable_seconds_at_the_on_demand_price() -> None:

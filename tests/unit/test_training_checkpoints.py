@@ -56,6 +56,14 @@ def test_a_restored_store_overwrites_the_older_generation(tmp_path: Path, files:
     left = store(tmp_path).restore()
     assert left
     assert left.epoch == 2
+    save(store(tmp_path), files, 5, 6, 7)
+    once_more = store(tmp_path)
+    once_more.restore()
+    save(once_more, files, 8)
+    (tmp_path / "checkpoints/b.zip").unlink()
+    left = store(tmp_path).restore()
+    assert left
+    assert left.epoch == 7
 
 
 def test_no_single_flipped_bit_or_cut_goes_unnoticed(tmp_path: Path, files: dict[str, Path]) -> None:
@@ -144,12 +152,105 @@ def test_what_was_rejected_is_remembered_with_how_training_went_on(tmp_path: Pat
     target = store(tmp_path)
     first = target.register_start(target.restore())
     assert first.checkpoints_rejected == ("b.zip: File is not a zip file; training went on from epoch 1",)
-    (tmp_path / "checkpoints/a.zip").write_bytes(b"")
+    for slot in ("a.zip", "b.zip"):
+        (tmp_path / "checkpoints" / slot).write_bytes(b"")
     target = store(tmp_path)
     assert target.register_start(target.restore()).checkpoints_rejected == (
         *first.checkpoints_rejected,
-        "a.zip: File is not a zip file; training began anew",
+        "a.zip: File is not a zip file; b.zip: File is not a zip file; training began anew",
     )
+
+
+def test_what_is_told_of_a_damage_is_bounded_and_so_is_what_is_remembered(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    name = "n" * 300
+    Store(tmp_path / "checkpoints", name).save(1, finished=False, files=files)
+    for _ in range(2):
+        target = store(tmp_path)
+        target.rejected.append("earlier: " + "e" * 400)
+        assert target.restore() is None
+        (told,) = target.register_start(None).checkpoints_rejected[-1:]
+    assert target.rejected == ["earlier: " + "e" * 400]
+    for number in range(12):
+        target = store(tmp_path)
+        target.rejected.append(str(number))
+        history = target.register_start(None)
+    assert history.host_starts == 14
+    assert len(history.checkpoints_rejected) == 10
+    assert history.checkpoints_rejected[-1] == "11; training began anew"
+    assert len(told) == len("earlier: ") + 400 + len("; training began anew")
+    target.rejected[:] = ["x" * 600]
+    assert target.register_start(None).checkpoints_rejected[-1] == "x" * 500
+
+
+def test_a_rejection_names_its_file_and_the_beginning_of_its_reason(tmp_path: Path, files: dict[str, Path]) -> None:
+    Store(tmp_path / "checkpoints", "n  \n" * 200).save(1, finished=False, files=files)
+    target = store(tmp_path)
+    assert target.restore() is None
+    assert target.rejected == [("a.zip: " + "it belongs to run " + "n " * 200)[: len("a.zip: ") + 200]]
+    (tmp_path / "checkpoints").mkdir(exist_ok=True)
+    with zipfile.ZipFile(tmp_path / "checkpoints/a.zip", "w") as packed:
+        packed.writestr("manifest.json", "[]")
+    target = store(tmp_path)
+    assert target.restore() is None
+    assert target.rejected[0].startswith("a.zip: ")
+
+
+def test_a_damaged_file_in_a_generation_is_named(tmp_path: Path, files: dict[str, Path]) -> None:
+    target = store(tmp_path)
+    save(target, files, 1)
+    place = tmp_path / "checkpoints/a.zip"
+    with zipfile.ZipFile(place) as packed:
+        manifest = packed.read("manifest.json")
+    with zipfile.ZipFile(place, "w") as packed:
+        packed.writestr("last.pt", "another epoch's")
+        packed.writestr("best.pt", files["best.pt"].read_bytes())
+        packed.writestr("manifest.json", manifest)
+    assert target.restore() is None
+    assert target.rejected == ["a.zip: its last.pt is damaged"]
+    save(target, files, 2)
+    with zipfile.ZipFile(place) as packed:
+        changed = packed.read("manifest.json").replace(b'"epoch": 2', b'"epoch": 7')
+    with zipfile.ZipFile(place, "w") as packed:
+        packed.writestr("manifest.json", changed)
+    assert target.restore() is None
+    assert target.rejected[1:] == ["a.zip: what it says is damaged"]
+
+
+def test_a_generation_is_unpacked_into_an_emptied_folder_and_files_are_not_packed_smaller(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    target = Store(tmp_path / "deep/checkpoints", "run-1")
+    save(target, files, 1)
+    generation = target.restore()
+    assert generation
+    out = tmp_path / "deeper/out"
+    for _ in range(2):
+        generation.unpack(out)
+        assert sorted(path.name for path in out.iterdir()) == ["best.pt", "last.pt"]
+        (out / "stale.pt").touch()
+    with zipfile.ZipFile(generation.path) as packed:
+        assert {info.compress_type for info in packed.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_a_store_that_restored_nothing_begins_with_the_first_slot(tmp_path: Path, files: dict[str, Path]) -> None:
+    target = store(tmp_path)
+    save(target, files, 1)
+    (tmp_path / "checkpoints/a.zip").write_bytes(b"torn")
+    assert target.restore() is None
+    save(target, files, 2)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["a.zip"]
+
+
+def test_a_document_is_whole_in_whatever_order_its_keys_are(tmp_path: Path) -> None:
+    target = store(tmp_path)
+    target.mark_done({"b": 1, "a": 2})
+    marker = tmp_path / "checkpoints/done.json"
+    content = json.loads(marker.read_text())
+    marker.write_text(json.dumps(dict(reversed(content.items()))))
+    assert target.done() == {"b": 1, "a": 2}
+    assert Store(tmp_path / "checkpoints", "run-2").done() is None
 
 
 def test_the_done_marker_is_believed_only_when_whole(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,7 +185,7 @@ def test_a_zip_with_a_link_is_refused(tmp_path: Path) -> None:
         (["a.png", "a.png"], "twice"),
         (["x/a.png", "x//a.png"], "twice"),
         (["x\\a.png", "x/a.png"], "twice"),
-        (["x", "x/a.png"], "both as a file and as a folder"),
+        (["x", "x/a.png"], "^a.zip holds 'x' both as a file and as a folder; pack it again\\.$"),
     ],
 )
 def test_a_zip_with_colliding_names_is_refused(tmp_path: Path, names: list[str], said: str) -> None:
@@ -211,4 +213,99 @@ def test_a_damaged_zip_is_named(tmp_path: Path) -> None:
         archive.extract(path, tmp_path / "out")
     path.write_bytes(b"no zip at all")
     with pytest.raises(BadDataset, match="is not a readable zip"):
+        archive.extract(path, tmp_path / "out2")
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "x/Thumbs.db", "desktop.ini", "x/Icon\r", "a.cache", "__MACOSX/a.png"])
+def test_what_systems_leave_behind_is_not_unpacked_wherever_it_lies(tmp_path: Path, name: str) -> None:
+    path = pack(tmp_path / "a.zip", {name: "", "x/": "", "y\\": "", "a.png": ""})
+    assert archive.extract(path, tmp_path / "out", max_bytes=0) == {"a.png": "00000000"}
+    assert [place.name for place in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_without_a_limit_all_but_two_gigabytes_of_the_disk_may_be_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path / "a.zip", {"a.png": "1234"})
+    for free, fits in ((2 * 1024**3 + 4, True), (2 * 1024**3 + 3, False), (5, False)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        if fits:
+            assert archive.extract(path, tmp_path / "out") == {"a.png": "9be3e0a3"}
+        else:
+            with pytest.raises(
+                BadDataset, match=r"^a.zip unpacks to more than the job has room for \(0.0 GB\); drop a "
+            ):
+                archive.extract(path, tmp_path / "out2")
+    assert archive.extract(pack(tmp_path / "b.zip", {"a.png": ""}), tmp_path / "out3")
+
+
+@pytest.mark.parametrize("name", ["/".join("p" * 64), "ü" * 127 + "p"])
+def test_a_path_as_deep_and_as_long_as_a_disk_takes_is_unpacked(tmp_path: Path, name: str) -> None:
+    assert archive.extract(pack(tmp_path / "a.zip", {name: ""}), tmp_path / "out").keys() == {name}
+
+
+@pytest.mark.parametrize("name", ["/".join("p" * 65), "ü" * 128, "/".join(["p" * 205] * 5)])
+def test_a_path_that_a_disk_does_not_take_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    path = pack(tmp_path / "a.zip", {"good.png": "", name: ""})
+    with pytest.raises(BadDataset, match=r"^a.zip holds .*, a path too long or too deep for a disk; pack it anew\.$"):
+        archive.extract(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def altered(tmp_path: Path, **changes: int) -> Path:
+    """A zip whose directory says something else of its one member."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("a.png", b"1234")
+        for name, value in changes.items():
+            setattr(packed.infolist()[0], name, value)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"flag_bits": 0x1}, r"^a.zip is encrypted; pack it without a password\.$"),
+        ({"flag_bits": 0x40}, r"^a.zip is encrypted; pack it without a password\.$"),
+        ({"flag_bits": 0x2000}, r"^a.zip is encrypted; pack it without a password\.$"),
+        (
+            {"compress_type": zipfile.ZIP_BZIP2},
+            r"^a.zip holds 'a.png', neither stored nor deflated; pack with ordinary",
+        ),
+        ({"external_attr": 0o060666 << 16}, r"^a.zip holds 'a.png', which is a link or a device; pack real files\.$"),
+        (
+            {"file_size": 1024**3 + 1},
+            r"^a.zip unpacks to more than the job has room for \(99.0 GB\); drop a smaller data",
+        ),
+    ],
+)
+def test_what_no_plain_file_is_is_refused_by_name(tmp_path: Path, changes: dict[str, int], said: str) -> None:
+    with pytest.raises(BadDataset, match=said):
+        archive.extract(altered(tmp_path, **changes), tmp_path / "out", max_bytes=99 * 10**9)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plain_file_with_its_rights_is_one(tmp_path: Path) -> None:
+    assert archive.extract(altered(tmp_path, external_attr=0o100644 << 16), tmp_path / "out") == {"a.png": "9be3e0a3"}
+
+
+def test_a_zip_of_more_files_than_are_accepted_is_refused_before_they_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pack(tmp_path / "a.zip", {f"{number}.png": "" for number in range(5)})
+    monkeypatch.setattr(archive, "_MAX_ENTRIES", 5)
+    assert len(archive.extract(path, tmp_path / "out")) == 5
+    monkeypatch.setattr(archive, "_MAX_ENTRIES", 4)
+    with pytest.raises(BadDataset, match=r"^a.zip holds too many files; at most 4 are accepted\.$"):
+        archive.extract(path, tmp_path / "out2")
+
+
+def test_a_directory_of_more_bytes_than_are_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pack(tmp_path / "a.zip", {f"{'n' * 60}{number}.png": "" for number in range(9)})
+    with zipfile.ZipFile(path) as opened:
+        directory = path.stat().st_size - opened.start_dir - 22
+    monkeypatch.setattr(archive, "_MAX_DIRECTORY", directory)
+    assert len(archive.extract(path, tmp_path / "out")) == 9
+    monkeypatch.setattr(archive, "_MAX_DIRECTORY", directory - 1)
+    with pytest.raises(BadDataset, match=r"^a.zip holds too many files; at most 400000 are accepted\.$"):
         archive.extract(path, tmp_path / "out2")
