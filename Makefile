@@ -6,7 +6,7 @@ SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults check bench local deploy images images-check lock picture clean
+.PHONY: help demo test faults mutants check bench local deploy images images-check lock picture clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,10 @@ test: ## every test but the long ones of `make faults`
 faults: ## inject every fault of the fault table and print what came of it; under 40 minutes
 	@$(INSTALL) dev lambda sam aws training
 	@$(DEV)/python -m pytest -q -n 3 --dist loadfile $(ARGS) tests/faults
+
+mutants: ## change the modules that decide, one thing at a time; 80% of each must be noticed by unit tests
+	@$(INSTALL) mutation
+	@.venvs/mutation/bin/python mutants.py
 
 check: ## lint, types, templates, state machine, security, secrets, dependencies
 	@$(INSTALL) dev sam checkov audit
