@@ -32,6 +32,7 @@ MEGABYTES = {
     "training": 330,
     "checkov": 79,
     "audit": 7,
+    "mutation": 28,
     "images": 300,
 }
 """What each environment downloads when the cache is cold, measured on x86-64 Linux."""
