@@ -80,6 +80,9 @@ def test_every_damage_to_either_generation_or_both_has_its_right_choice(row: Row
         promise="falls back; both: starts anew and says so",
     )
     whole = saved(tmp_path / "whole")
+    undamaged = Store(whole, RUN).restore()
+    assert undamaged
+    assert undamaged.epoch == 2
     wrong, cases = [], 0
     for damage, hurt in DAMAGES.items():
         for which, slots in HIT.items():
