@@ -8,6 +8,7 @@ retried by the target's RetryPolicy and then goes to its dead-letter queue, with
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
 import logging
 import os
@@ -110,7 +111,12 @@ def _with_faults(original: Callable[..., None]) -> Callable[..., None]:
 
         def deliver() -> None:
             for _ in range(wanted.duplicate):
-                context.copy().run(original, event, view)
+                once = functools.partial(context.copy().run, original, event, view)
+                seconds = 0 if wanted.reorder else faults.event_delay()
+                if seconds:
+                    _later(seconds, once)
+                else:
+                    once()
 
         if wanted.reorder:
             with lock:
@@ -120,8 +126,6 @@ def _with_faults(original: Callable[..., None]) -> Callable[..., None]:
                 release(0)
             else:
                 _later(REORDER_SECONDS, lambda: release(REORDER_SECONDS * 0.9))
-        elif wanted.delay_seconds:
-            _later(wanted.delay_seconds, deliver)
         else:
             deliver()
 

@@ -31,11 +31,16 @@ class TrainingFaults(_Part):
 
 
 class EventFaults(_Part):
-    """What goes wrong with every event on its way to the rules."""
+    """What goes wrong with every event on its way to the rules.
+
+    Each delivery of it waits `delay_seconds` and a random share of `jitter_seconds`, drawn in turn from `jitter_seed`.
+    """
 
     duplicate: PositiveInt = 1
     drop: list[str] = []
-    delay_seconds: float = 0
+    delay_seconds: NonNegativeFloat = 0
+    jitter_seconds: NonNegativeFloat = 0
+    jitter_seed: int = 0
     reorder: bool = False
 
 
@@ -128,6 +133,7 @@ class Shares:
 _lock = threading.Lock()
 _current = Faults()
 _shares = Shares(_current)
+_draws = random.Random()
 
 
 def current() -> Faults:
@@ -140,6 +146,13 @@ def put(faults: Faults) -> None:
     global _current, _shares
     with _lock:
         _current, _shares = faults, Shares(faults)
+        _draws.seed(faults.events.jitter_seed)
+
+
+def event_delay() -> float:
+    """How long the next delivery of an event is held."""
+    with _lock:
+        return _current.events.delay_seconds + _draws.uniform(0, _current.events.jitter_seconds)
 
 
 def shares() -> Shares:

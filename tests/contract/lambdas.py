@@ -131,16 +131,17 @@ class Queue:
         found: list[dict[str, Any]] = []
         deadline = time.monotonic() + within
         while len(found) < count and time.monotonic() < deadline:
-            found += self._batch()
+            found += self.batch()
             time.sleep(0.05)
         assert len(found) == count, found
         return found
 
     def receive_some(self, *, within: float = 15) -> list[dict[str, Any]]:
         """At least one message."""
-        return eventually(self._batch, within=within, what="a message")
+        return eventually(self.batch, within=within, what="a message")
 
-    def _batch(self) -> list[dict[str, Any]]:
+    def batch(self) -> list[dict[str, Any]]:
+        """Whatever lies there, ten at most."""
         found = []
         batch = self._client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, MessageAttributeNames=["All"])
         for item in batch.get("Messages", []):

@@ -188,3 +188,11 @@ def test_a_delayed_event_arrives_late(cloud: LocalCloud) -> None:
     started = time.monotonic()
     received(cloud, {"delay_seconds": 1.0}, [{}], 1)
     assert 1.0 <= time.monotonic() - started < 5
+
+
+def test_jitter_holds_every_delivery_on_its_own_and_so_mixes_their_order(cloud: LocalCloud) -> None:
+    faults = {"jitter_seconds": 2.0, "jitter_seed": 1, "duplicate": 2}
+    found = received(cloud, faults, [{"n": number} for number in range(8)], 16)
+    order = [event["detail"]["n"] for event in found]
+    assert sorted(order) == sorted(2 * list(range(8)))
+    assert order != sorted(order)
