@@ -80,13 +80,14 @@ class TrainArguments(BaseModel):
 
 
 class Expect(BaseModel):
-    """Exact image counts that make a half-finished upload certain to be seen."""
+    """Exact counts that make a half-finished upload certain to be seen: images by split, and images without a label."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: Annotated[StrictInt, Field(ge=1)] | None = None
     val: Annotated[StrictInt, Field(ge=1)] | None = None
     test: Annotated[StrictInt, Field(ge=1)] | None = None
+    backgrounds: Annotated[StrictInt, Field(ge=0)] = 0
 
 
 class TrainingSettings(BaseModel):

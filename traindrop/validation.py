@@ -76,10 +76,11 @@ def fingerprinted(settings: TrainingSettings) -> dict[str, Any]:
 
 
 def _expected(settings: TrainingSettings, splits: dict[str, rules.Split]) -> list[Problem]:
+    """What differs from `expect`: while images are all there, labels may still be missing, so those are counted too."""
     if settings.expect is None:
         return []
     problems = []
-    for split, wanted in settings.expect.model_dump(exclude_none=True).items():
+    for split, wanted in settings.expect.model_dump(exclude_none=True, exclude={"backgrounds"}).items():
         found = len(splits[split].images) if split in splits else 0
         if found != wanted:
             problems.append(
@@ -90,6 +91,16 @@ def _expected(settings: TrainingSettings, splits: dict[str, rules.Split]) -> lis
                     passing=found < wanted,
                 )
             )
+    unlabelled, wanted = sum(split.counts()["backgrounds"] for split in splits.values()), settings.expect.backgrounds
+    if unlabelled != wanted:
+        problems.append(
+            Problem(
+                "expect.count_differs",
+                f"training.yaml expects {wanted} images without a label, {unlabelled} are there; upload the missing "
+                f"labels, or say `backgrounds: {unlabelled}` in `expect`",
+                passing=unlabelled > wanted,
+            )
+        )
     return problems
 
 

@@ -1,0 +1,60 @@
+"""What `expect` in training.yaml makes of an upload that is not whole, and of one that is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.stack import YAML
+from traindrop.dataset import File
+from traindrop.validation import validate
+
+POLYGON = b"0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n"
+WHOLE = [
+    f"{kind}/{split}/{number}.{ending}"
+    for kind, ending in (("images", "png"), ("labels", "txt"))
+    for split in ("train", "val")
+    for number in range(2)
+]
+
+
+class Lying:
+    """Files that lie somewhere."""
+
+    root, checksum, archive_bytes, newest = "", "", 0, datetime.fromtimestamp(0, UTC)
+
+    def __init__(self, names: list[str], expect: str) -> None:
+        self.contents = {name: POLYGON if name.endswith(".txt") else b"x" for name in names}
+        self.contents |= {"data.yaml": YAML.encode(), "training.yaml": f"expect: {expect}".encode()}
+        self.files = {name: File(name, len(body), "d") for name, body in self.contents.items()}
+
+    def read(self, name: str) -> bytes:
+        return self.contents[name]
+
+
+@pytest.mark.parametrize("missing", WHOLE)
+@pytest.mark.parametrize("expect", ["{train: 2, val: 2}", "{train: 2, val: 2, backgrounds: 0}"])
+def test_whatever_is_missing_is_waited_for(missing: str, expect: str) -> None:
+    names = [name for name in WHOLE if name != missing]
+    assert validate("rooms", Lying(WHOLE, expect), None).verdict.ok
+    assert validate("rooms", Lying(names, expect), None).verdict.may_be_uploading
+
+
+def test_images_without_a_label_that_are_expected_are_no_fault() -> None:
+    names = [name for name in WHOLE if name != "labels/val/1.txt"]
+    assert validate("rooms", Lying(names, "{train: 2, val: 2, backgrounds: 1}"), None).verdict.ok
+
+
+@pytest.mark.parametrize("expect", ["{train: 1, val: 2}", "{train: 2, val: 2, backgrounds: 1}"])
+def test_more_than_is_expected_is_a_fault_that_no_waiting_mends(expect: str) -> None:
+    verdict = validate("rooms", Lying(WHOLE, expect), None).verdict
+    assert [problem.code for problem in verdict.errors] == ["expect.count_differs"]
+    assert not verdict.may_be_uploading
+
+
+def test_the_cure_is_said() -> None:
+    names = [name for name in WHOLE if name != "labels/val/1.txt"]
+    (problem,) = validate("rooms", Lying(names, "{train: 2, val: 2}"), None).verdict.errors
+    assert "expects 0 images without a label, 1 are there" in problem.message
+    assert "`backgrounds: 1` in `expect`" in problem.message
