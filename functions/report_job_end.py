@@ -6,12 +6,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, aws_errors_named, client, runs, trainer
+from environment import aws_errors_named, runs, trainer
 from events import TrainingJobStateChange, received
 
-from traindrop.ending import deliver_model
-from traindrop.jobs import ENDED, leaves_model
-from traindrop.runs import stop_wanted
+from traindrop.jobs import ENDED
 
 logger = Logger()
 
@@ -32,8 +30,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         done = "not ended"
     else:
         done = worker.report(run, job)
-        if stop_wanted(run, int(run.get("redrives", 0))) and leaves_model(job):
-            deliver_model(client("lambda"), ENVIRONMENT.EXTRACT_MODEL_FUNCTION, run["run_id"])
-            done = "stopped; its best model so far is being delivered"
     logger.info("training job reported", extra={"job": name, "done": done})
     return {"done": done}

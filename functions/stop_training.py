@@ -1,4 +1,4 @@
-"""An execution failed, timed out or was aborted: stop its job, send the end message."""
+"""An execution failed, timed out or was aborted: stop its job, send the end message, see the job to its end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client, runs, trainer
 from events import ExecutionStatusChange, received
 
+from traindrop.aftermath import Aftermath
 from traindrop.ending import Ending
 
 logger = Logger()
@@ -26,19 +27,21 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     ending = Ending(
         sfn=client("stepfunctions"),
         sns=client("sns"),
-        functions=client("lambda"),
         runs=runs(),
         claims=claims(),
         trainer=trainer(),
         topic_arn=ENVIRONMENT.TOPIC_ARN,
         artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,
-        extract_model_function=ENVIRONMENT.EXTRACT_MODEL_FUNCTION,
         clock=time.time,
     )
-    done = ending.conclude(ended.model_dump(by_alias=True, exclude_none=True))
+    conclusion = ending.conclude(ended.model_dump(by_alias=True, exclude_none=True))
+    done = conclusion.done
     if done in ("Failed", "Stopped"):
         metrics.add_metric(f"Runs{done}", MetricUnit.Count, 1)
     elif ended.error == "DatasetRejected":
         metrics.add_metric("RunsRejected", MetricUnit.Count, 1)
     logger.info("execution concluded", extra={"execution": ended.name, "done": done})
+    if conclusion.job:
+        aftermath = Aftermath(trainer(), client("lambda"), ENVIRONMENT.EXTRACT_MODEL_FUNCTION, time.sleep)
+        aftermath.see_off(conclusion.run_id, conclusion.job)
     return {"done": done}

@@ -20,9 +20,17 @@ from traindrop.runs import Claims, Runs
 from traindrop.training import Trainer
 
 if TYPE_CHECKING:
-    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_stepfunctions import SFNClient
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What was published, or why nothing was; and the job that is to be seen to its end, if there is one."""
+
+    done: str
+    run_id: str = ""
+    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,43 +39,42 @@ class Ending:
 
     sfn: SFNClient
     sns: SNSClient
-    functions: LambdaClient
     runs: Runs
     claims: Claims
     trainer: Trainer
     topic_arn: str
     artifact_bucket: str
-    extract_model_function: str
     clock: Callable[[], float]
 
-    def conclude(self, detail: Mapping[str, Any]) -> str:
+    def conclude(self, detail: Mapping[str, Any]) -> Conclusion:
         """Stop the job, give claims back and send the end message unless the execution did; say what was done.
 
-        A job that ended before it could be stopped has its model brought to its place, which no state does any more,
-        unless the execution failed: there a redrive does it.
+        An execution that has been redriven since is left alone: job, claims and end are those of its new life.
 
         Args:
             detail: of a `Step Functions Execution Status Change` with FAILED, TIMED_OUT or ABORTED.
-
-        Returns:
-            The outcome that was published, or why none was.
         """
         redrives = int(detail.get("redriveCount") or 0)
-        run = self._run(detail)
+        execution: dict[str, Any] = dict(self.sfn.describe_execution(executionArn=detail["executionArn"]))
+        if int(execution.get("redriveCount") or 0) > redrives:
+            return Conclusion("redriven since")
+        run = self._run(detail, str(execution.get("input") or ""))
         run_id = run["run_id"]
         self.runs.update(run_id, stop_requested=redrives, dataset=run["dataset"], execution_arn=run["execution_arn"])
         run = {**run, **self.runs.get(run_id)}
         job = self._stop_job(str(run.get("job_name") or ""))
         self._give_back(run)
         if self._has_published(str(detail["executionArn"])):
-            return "the execution had published its end"
-        outcome, error, cause = self._diagnose({**self._ended(detail), **_known(detail)})
-        left = self._settle(run, job, failed=detail["status"] == "FAILED")
+            return Conclusion("the execution had published its end")
+        outcome, error, cause = self._diagnose({**_known(execution), **_known(detail)})
+        failed = detail["status"] == "FAILED"
+        left = self._left(run, job, failed=failed)
+        to_see_off = str(run["job_name"]) if job and not (failed and job["TrainingJobStatus"] in ENDED) else ""
         message = messages.ended_early(outcome, run, error, cause, left)
         if not publish_once(
             self.sns, self.topic_arn, message, runs=self.runs, run_id=run_id, flag=f"notified_{redrives}"
         ):
-            return "published before"
+            return Conclusion("published before", run_id, to_see_off)
         self.runs.update(
             run_id,
             status=outcome,
@@ -76,7 +83,7 @@ class Ending:
             task_token=None,
             ended_at=datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"),
         )
-        return outcome
+        return Conclusion(outcome, run_id, to_see_off)
 
     def _stop_job(self, name: str) -> dict[str, Any] | None:
         """Stop the run's job if it has one; answer how it then stands."""
@@ -84,8 +91,8 @@ class Ending:
             self.trainer.stop(name)
         return self.trainer.describe(name)
 
-    def _settle(self, run: Mapping[str, Any], job: Mapping[str, Any] | None, *, failed: bool) -> str:
-        """See to it that a model which was trained gets to its place; say what is left of job and model."""
+    def _left(self, run: Mapping[str, Any], job: Mapping[str, Any] | None, *, failed: bool) -> str:
+        """What is left of job and model: that of an ended job is delivered, or left to a redrive that can do it."""
         place = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run['run_id']}/best.pt"
         redrive = "a redrive of the execution in the console"
         if job and job["TrainingJobStatus"] not in ENDED:
@@ -98,12 +105,12 @@ class Ending:
             return kept if failed else "No training job of it is running."
         if failed:
             return f"The training is done and its model is kept: {redrive} brings it to {place}."
-        deliver_model(self.functions, self.extract_model_function, run["run_id"])
         return f"Its training job had ended; its model will lie at {place} in a few minutes."
 
-    def _run(self, detail: Mapping[str, Any]) -> dict[str, Any]:
+    @staticmethod
+    def _run(detail: Mapping[str, Any], text: str) -> dict[str, Any]:
         """The run of an execution, as far as its input tells; one started with nonsense has a run too."""
-        given = self._input(detail)
+        given = _input(text)
         try:
             drop = drop_of(given)
         except InvalidInput:
@@ -115,20 +122,6 @@ class Ending:
             "slug": slug_of(drop["dataset"]),
             "execution_arn": detail["executionArn"],
         }
-
-    def _input(self, detail: Mapping[str, Any]) -> dict[str, Any]:
-        """The execution's input; the event leaves out a long one."""
-        text = detail.get("input") or self.sfn.describe_execution(executionArn=detail["executionArn"]).get("input")
-        try:
-            given = json.loads(text or "{}")
-        except (ValueError, RecursionError):
-            given = {}
-        return given if isinstance(given, dict) else {}
-
-    def _ended(self, detail: Mapping[str, Any]) -> dict[str, Any]:
-        """Error and cause as the execution keeps them; the event of a stopped one may leave them out."""
-        found = self.sfn.describe_execution(executionArn=detail["executionArn"])
-        return {key: found[key] for key in ("error", "cause") if found.get(key)}
 
     def _give_back(self, run: Mapping[str, Any]) -> None:
         """Release what the run claimed, so that the same dataset can start again."""
@@ -167,11 +160,13 @@ class Ending:
         return "Failed", error, cause or "The execution failed without a cause; its history in the console tells more."
 
 
-def deliver_model(functions: LambdaClient, extract_model_function: str, run_id: str) -> None:
-    """Have the model that a run's job left brought to its place, without waiting; no execution does it any more."""
-    functions.invoke(
-        FunctionName=extract_model_function, InvocationType="Event", Payload=json.dumps({"run_id": run_id})
-    )
+def _input(text: str) -> dict[str, Any]:
+    """The execution's input, whatever it was started with."""
+    try:
+        given = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        given = {}
+    return given if isinstance(given, dict) else {}
 
 
 def _known(detail: Mapping[str, Any]) -> dict[str, Any]:

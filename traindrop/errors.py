@@ -27,6 +27,10 @@ class InvalidInput(TraindropError):
     """The state machine was started, by hand, with an input that names no drop."""
 
 
+class StillRunning(TraindropError):
+    """A training job that was stopped has not ended: it is looked at again."""
+
+
 class QuotaInUse(TraindropError):
     """All instances that the account may use are taken: the run queues until one is free."""
 

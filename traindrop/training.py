@@ -72,7 +72,7 @@ class Trainer:
         """
         more = int(run.get("attempt", 1)) < len(jobs.ladder(TrainingSettings.model_validate(run["settings"])))
         end = jobs.end_of(job, more_rungs=more)
-        self._record(run, job, end)
+        self.record(run, job, end)
         return self.answer(run, end, job["TrainingJobName"])
 
     def answer(self, run: Mapping[str, Any], end: JobEnd, job_name: str) -> str:
@@ -95,7 +95,7 @@ class Trainer:
             return "too late"
         return "reported"
 
-    def _record(self, run: Mapping[str, Any], job: Mapping[str, Any], end: JobEnd) -> None:
+    def record(self, run: Mapping[str, Any], job: Mapping[str, Any], end: JobEnd) -> None:
         """Replace the job's entry in the run record and add up seconds, interruptions and dollars over all jobs."""
         entry = jobs.record_of(job)
         entries = [*(old for old in run.get("jobs", []) if old["name"] != entry["name"]), entry]

@@ -207,16 +207,6 @@ def report_a_failed_job(ground: Ground) -> str:
     return _report(ground, ground.failed)
 
 
-@needs("ReportJobEndFunctionRole", "DeliverStoppedRuns lambda:InvokeFunction ExtractModelFunction")
-def report_a_job_whose_execution_was_stopped(ground: Ground) -> str:
-    """No state would deliver its best model so far."""
-    ground.set(ground.trained, "stop_requested", 0)
-    try:
-        return _report(ground, ground.trained)
-    finally:
-        ground.unset(ground.trained, "stop_requested")
-
-
 @needs(
     "ReconcileJobFunctionRole",
     "LookAtTrainingJobs sagemaker:DescribeTrainingJob training-job/*",

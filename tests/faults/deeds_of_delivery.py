@@ -136,6 +136,7 @@ def conclude_a_stopped_execution(ground: Ground) -> str:
     execution = ground.stack.execution("needs-aborted")
     eventually(lambda: ground.stack.run(execution["name"]).get("ended_at"), within=60, what="the end's record")
     ground.unset(execution["name"], "notified_0")
+    ground.unset(execution["name"], "delivered_0")
     ground.set(execution["name"], "job_name", f"{ground.trained}-1")
     moment = int(execution["startDate"].timestamp() * 1000)
     detail = {"executionArn": execution["executionArn"], "name": execution["name"], "startDate": moment}
@@ -226,10 +227,10 @@ def put_aside_a_jobs_end(ground: Ground) -> str:
     return _put_aside(ground, "ReportJobEnd", "ReportJobEndDeadLetters")
 
 
-@needs("ExtractModelFunctionRole", "- sqs:SendMessage ReportJobEndDeadLetters")
+@needs("ExtractModelFunctionRole", "- sqs:SendMessage StopTrainingDeadLetters")
 def put_aside_a_delivery(ground: Ground) -> str:
     """The delivery of a stopped run that fails."""
-    return _put_aside(ground, "ExtractModel", "ReportJobEndDeadLetters")
+    return _put_aside(ground, "ExtractModel", "StopTrainingDeadLetters")
 
 
 @needs("StopTrainingFunctionRole", "- sqs:SendMessage StopTrainingDeadLetters")

@@ -129,7 +129,7 @@ def test_a_function_is_told_every_name_that_it_reads_and_no_default_hides_a_miss
             "TRAINING_IMAGE",
             "MAX_COST_PER_RUN_USD",
         },
-        "ReportJobEndFunction": {"RUNS_TABLE", "EXTRACT_MODEL_FUNCTION"},
+        "ReportJobEndFunction": {"RUNS_TABLE"},
         "ReconcileJobFunction": {"RUNS_TABLE"},
         "StopTrainingFunction": {
             "RUNS_TABLE",
