@@ -6,7 +6,7 @@ SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults mutants check bench local deploy images images-check lock picture clean
+.PHONY: help demo test faults mutants check bench local deploy replay images images-check lock picture clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,10 @@ bench: ## benchmarks; writes benchmarks/results.json
 deploy: ## to your AWS account: builds, asks, deploys
 	@$(INSTALL) sam
 	@$(SAM) build && $(SAM) deploy --guided
+
+replay: ## handle anew what lies in the dead-letter queues of STACK (default traindrop), once the cause is mended
+	@$(INSTALL) dev
+	@$(DEV)/python -m traindrop.replay $(STACK)
 
 images: ## resolve the training image of every region with the SageMaker SDK, offline, into the template
 	@$(INSTALL) dev images
