@@ -29,3 +29,23 @@ def stripped(stack: Stack, role: str, action: str) -> Iterator[None]:
     finally:
         for policy, document in kept.items():
             iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+@contextmanager
+def without_permission(stack: Stack, function: str) -> Iterator[None]:
+    """A function whose own policy lets nobody call it, so that its rule cannot deliver."""
+    client = stack.cloud.client("lambda")
+    policy = json.loads(client.get_policy(FunctionName=function)["Policy"])
+    try:
+        for statement in policy["Statement"]:
+            client.remove_permission(FunctionName=function, StatementId=statement["Sid"])
+        yield
+    finally:
+        for statement in policy["Statement"]:
+            client.add_permission(
+                FunctionName=function,
+                StatementId=statement["Sid"],
+                Action=statement["Action"],
+                Principal=statement["Principal"]["Service"],
+                SourceArn=statement["Condition"]["ArnLike"]["AWS:SourceArn"],
+            )
