@@ -80,14 +80,17 @@ class TrainArguments(BaseModel):
 
 
 class Expect(BaseModel):
-    """Exact counts that make a half-finished upload certain to be seen: images by split, and images without a label."""
+    """Exact counts that make a half-finished upload certain to be seen: images by split, and images without a label.
+
+    Without `backgrounds` a folder is expected to have none, since its labels may still be on their way.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: Annotated[StrictInt, Field(ge=1)] | None = None
     val: Annotated[StrictInt, Field(ge=1)] | None = None
     test: Annotated[StrictInt, Field(ge=1)] | None = None
-    backgrounds: Annotated[StrictInt, Field(ge=0)] = 0
+    backgrounds: Annotated[StrictInt, Field(ge=0)] | None = None
 
 
 class TrainingSettings(BaseModel):

@@ -57,7 +57,7 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
         return Validation(Verdict(name, settings.task or "segment", {}, {}, errors), settings, None)
     splits, problems = rules.resolve(description, source.files, source.read)
     errors += problems
-    errors += _expected(settings, splits)
+    errors += _expected(settings, splits, arrives_whole=source.archive_bytes > 0)
     task = _task(source, splits, settings, errors)
     verdict = Verdict(
         name,
@@ -75,8 +75,12 @@ def fingerprinted(settings: TrainingSettings) -> dict[str, Any]:
     return settings.model_dump(exclude=_NOT_IN_FINGERPRINT, exclude_none=True)
 
 
-def _expected(settings: TrainingSettings, splits: dict[str, rules.Split]) -> list[Problem]:
-    """What differs from `expect`: while images are all there, labels may still be missing, so those are counted too."""
+def _expected(settings: TrainingSettings, splits: dict[str, rules.Split], *, arrives_whole: bool) -> list[Problem]:
+    """What differs from `expect`.
+
+    A folder whose images are all there may still miss labels, so without `backgrounds` it is to have no image without
+    one; a zip arrives whole, so there only a number that was given counts. The test split needs no labels.
+    """
     if settings.expect is None:
         return []
     problems = []
@@ -91,13 +95,16 @@ def _expected(settings: TrainingSettings, splits: dict[str, rules.Split]) -> lis
                     passing=found < wanted,
                 )
             )
-    unlabelled, wanted = sum(split.counts()["backgrounds"] for split in splits.values()), settings.expect.backgrounds
+    unlabelled = sum(split.counts()["backgrounds"] for name, split in splits.items() if name != "test")
+    wanted = settings.expect.backgrounds
+    if wanted is None:
+        wanted = unlabelled if arrives_whole else 0
     if unlabelled != wanted:
         problems.append(
             Problem(
                 "expect.count_differs",
-                f"training.yaml expects {wanted} images without a label, {unlabelled} are there; upload the missing "
-                f"labels, or say `backgrounds: {unlabelled}` in `expect`",
+                f"images without a label: {unlabelled}, with `expect` in training.yaml asking for {wanted}; upload the "
+                f"missing labels, or say `backgrounds: {unlabelled}` in `expect`",
                 passing=unlabelled > wanted,
             )
         )

@@ -22,9 +22,10 @@ WHOLE = [
 class Lying:
     """Files that lie somewhere."""
 
-    root, checksum, archive_bytes, newest = "", "", 0, datetime.fromtimestamp(0, UTC)
+    root, checksum, newest = "", "", datetime.fromtimestamp(0, UTC)
 
-    def __init__(self, names: list[str], expect: str) -> None:
+    def __init__(self, names: list[str], expect: str, archive_bytes: int = 0) -> None:
+        self.archive_bytes = archive_bytes
         self.contents = {name: POLYGON if name.endswith(".txt") else b"x" for name in names}
         self.contents |= {"data.yaml": YAML.encode(), "training.yaml": f"expect: {expect}".encode()}
         self.files = {name: File(name, len(body), "d") for name, body in self.contents.items()}
@@ -56,5 +57,18 @@ def test_more_than_is_expected_is_a_fault_that_no_waiting_mends(expect: str) -> 
 def test_the_cure_is_said() -> None:
     names = [name for name in WHOLE if name != "labels/val/1.txt"]
     (problem,) = validate("rooms", Lying(names, "{train: 2, val: 2}"), None).verdict.errors
-    assert "expects 0 images without a label, 1 are there" in problem.message
+    assert "images without a label: 1, with `expect` in training.yaml asking for 0" in problem.message
     assert "`backgrounds: 1` in `expect`" in problem.message
+
+
+def test_a_zip_arrives_whole_so_its_images_without_a_label_count_only_where_a_number_is_given() -> None:
+    names = [name for name in WHOLE if name != "labels/val/1.txt"]
+    assert validate("rooms", Lying(names, "{train: 2, val: 2}", 99), None).verdict.ok
+    assert validate("rooms", Lying(names, "{train: 2, val: 2, backgrounds: 1}", 99), None).verdict.ok
+    assert not validate("rooms", Lying(names, "{train: 2, val: 2, backgrounds: 0}", 99), None).verdict.ok
+
+
+def test_the_test_split_needs_no_labels() -> None:
+    source = Lying([*WHOLE, "images/test/0.png"], "{train: 2, val: 2}")
+    source.contents["data.yaml"] += b"test: images/test\n"
+    assert validate("rooms", source, None).verdict.ok
