@@ -25,7 +25,7 @@ test: ## every test but the long ones of `make faults`
 
 faults: ## inject every fault of the fault table and print what came of it; under 40 minutes
 	@$(INSTALL) dev lambda sam aws training
-	@$(DEV)/python -m pytest -q -n 3 --dist loadfile $(ARGS) tests/faults
+	@$(DEV)/python -m pytest -q -n 3 --dist loadfile -m "not brief" $(ARGS) tests/faults
 
 mutants: ## change the modules that decide, one thing at a time; 80% of each must be noticed by unit tests
 	@$(INSTALL) mutation

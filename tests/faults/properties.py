@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tests.faults.conftest import Rows
 
-EXAMPLES = pytest.mark.parametrize("examples", [200, pytest.param(10_000, marks=pytest.mark.long)])
+EXAMPLES = pytest.mark.parametrize(
+    "examples", [pytest.param(200, marks=pytest.mark.brief), pytest.param(10_000, marks=pytest.mark.long)]
+)
 MOMENT = datetime(2026, 11, 12, 1, 2, 3, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 ANY_TEXT = st.text(max_size=60) | st.sampled_from(

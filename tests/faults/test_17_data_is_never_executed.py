@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import re
 import subprocess
@@ -99,7 +100,9 @@ CONTENTS: dict[str, tuple[dict[str, str], str]] = {
 
 def executed(*folders: Path) -> list[Path]:
     """What payloads made, in any folder in which one could have run."""
-    return [path for folder in folders for path in folder.rglob(f"{CANARY}*")] + list(ROOT.glob(f"{CANARY}*"))
+    # A host's folders vanish while they are looked through, which os.walk takes and rglob does not.
+    below = [Path(place, name) for folder in folders for place, _, names in os.walk(folder) for name in names]
+    return [path for path in below if path.name.startswith(CANARY)] + list(ROOT.glob(f"{CANARY}*"))
 
 
 def run_by_shell(command: str, folder: Path) -> list[str]:
