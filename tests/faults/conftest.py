@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import textwrap
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -51,6 +52,14 @@ def real_stack() -> Iterator[Stack]:
     """A stack on a local cloud of its own, whose jobs run the real training."""
     with LocalCloud.start(trainer="real", lambda_retry_seconds=0.2) as cloud:
         yield Stack(cloud, deploy(cloud))
+
+
+@pytest.fixture(autouse=True)
+def share_of_the_machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test marked `alone`, whose figure is a time or an order under load, waits until no other of the rows runs."""
+    with (tmp_path_factory.getbasetemp().parent / "machine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture(autouse=True)

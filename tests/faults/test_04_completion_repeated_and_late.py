@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.lambdas import Queue, rule
 from tests.faults.conftest import Rows
-from tests.faults.ends import END_OUTCOMES, after_an_epoch, function_sum, physical_id
+from tests.faults.ends import END_OUTCOMES, after_an_epoch, function_log, function_sum, physical_id
 from tests.stack import Stack, dataset_files, eventually
 
 SLOW = "epochs: 60\nimgsz: 64\nbatch: 2\n"
@@ -77,7 +77,6 @@ def test_a_completion_told_three_times_and_late_does_nothing_twice(stack: Stack,
     )
     tape = Tape(stack)
     errors = {function: function_sum(stack, function, "Errors") for function in WATCHED}
-    extractions = function_sum(stack, "ExtractModelFunction", "Invocations")
     repeated: dict[str, Any] = {"events": {"duplicate": TIMES, "jitter_seconds": 2.0, "jitter_seed": 4}}
 
     stack.cloud.inject({**repeated, "training": {"capacity_errors": 2 * len(REDRIVEN)}})
@@ -114,7 +113,9 @@ def test_a_completion_told_three_times_and_late_does_nothing_twice(stack: Stack,
     lives |= {name: ["Completed", "Failed"] for name in REDRIVEN}
     jobs = {name: len(stack.jobs(executions[name]["name"])) for name in everyone}
     failed = sum(function_sum(stack, function, "Errors") - errors[function] for function in WATCHED)
-    extracted = function_sum(stack, "ExtractModelFunction", "Invocations") - extractions
+    runs = {executions[name]["name"] for name in everyone}
+    log = map(json.loads, filter(lambda line: '"model extracted"' in line, function_log(stack, "ExtractModelFunction")))
+    extracted = sum(entry["run_id"] in runs for entry in log)
     messages, deserved = sum(map(len, ends.values())), sum(map(len, lives.values()))
     line.figure(
         f"Lambda errors = {failed}, end messages per run and life = {messages / deserved:g}, "

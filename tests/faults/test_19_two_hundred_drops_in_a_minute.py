@@ -14,6 +14,7 @@ DROPS, SECONDS, EQUAL = 200, 60.0, 10
 OVERTAKEN_AT_MOST = 20
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_two_hundred_drops_in_a_minute_all_end_right(stack: Stack, row: Rows) -> None:
     line = row(
