@@ -36,8 +36,8 @@ check: ## lint, types, templates, state machine, security, secrets, dependencies
 	@$(DEV)/python checks.py
 
 bench: ## benchmarks; writes benchmarks/results.json
-	@$(INSTALL) dev lambda sam
-	@$(DEV)/python -m benchmarks
+	@$(INSTALL) dev lambda sam aws training
+	@$(DEV)/python -m benchmarks $(ARGS)
 
 deploy: ## to your AWS account: builds, asks, deploys
 	@$(INSTALL) sam

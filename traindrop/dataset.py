@@ -40,11 +40,15 @@ _NOT_LABELS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a dataset: its path relative to the dataset's root, size in bytes and content digest."""
+    """A file of a dataset: its path relative to the dataset's root, size in bytes, content digest, and when it came.
+
+    `digest` is empty where it is not known without reading the file; `modified` is in epoch seconds, 0 if unknown.
+    """
 
     name: str
     size: int
     digest: str
+    modified: float = 0.0
 
 
 @dataclass

@@ -93,6 +93,15 @@ class Expect(BaseModel):
     backgrounds: Annotated[StrictInt, Field(ge=0)] | None = None
 
 
+class Checks(BaseModel):
+    """How closely a dataset is looked at: which images are opened, and above which share backgrounds are warned of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    images: Literal["sample", "all"] = "sample"
+    backgrounds: Share = 0.2
+
+
 class TrainingSettings(BaseModel):
     """Settings of a run: hours, dollars and counts as the names say."""
 
@@ -111,6 +120,7 @@ class TrainingSettings(BaseModel):
     max_wait_hours: Annotated[float, Field(gt=0, le=240)] = 12
     max_cost_usd: Annotated[float, Field(gt=0, le=10_000)] = 5
     expect: Expect | None = None
+    checks: Checks = Checks()
     force: StrictBool = False
     train: TrainArguments = TrainArguments()
 
@@ -197,7 +207,7 @@ def merge(layers: Sequence[Layer]) -> tuple[TrainingSettings, list[Problem]]:
 
 _SHOWN = reprlib.Repr()
 _SHOWN.maxlevel = 2  # aliases can make a small file print as gigabytes
-_GROUPS: dict[str, type[BaseModel]] = {"train": TrainArguments, "expect": Expect}
+_GROUPS: dict[str, type[BaseModel]] = {"train": TrainArguments, "expect": Expect, "checks": Checks}
 
 
 def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
@@ -234,7 +244,7 @@ def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
 def _explain(place: str, error: ValidationError) -> Iterable[Problem]:
     for item in error.errors(include_url=False)[:_MOST_PROBLEMS]:
         path = [str(part) for part in item["loc"]]
-        key = ".".join(part for part in path if part in ("train", "expect") or part in _keys()) or path[0]
+        key = ".".join(part for part in path if part in _GROUPS or part in _keys()) or path[0]
         value = item["input"]
         if item["type"] == "extra_forbidden":
             key = ".".join(path)
@@ -257,7 +267,7 @@ def _explain(place: str, error: ValidationError) -> Iterable[Problem]:
 
 
 def _keys() -> set[str]:
-    return {*TrainingSettings.model_fields, *TrainArguments.model_fields, *Expect.model_fields}
+    return {*TrainingSettings.model_fields, *TrainArguments.model_fields, *Expect.model_fields, *Checks.model_fields}
 
 
 def _allowed(reason: str) -> str:

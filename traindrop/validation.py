@@ -16,6 +16,7 @@ _LABEL_SAMPLE = 12
 _NOT_IN_FINGERPRINT = {
     "force",
     "expect",
+    "checks",
     "spot",
     "instance_types",
     "on_demand_fallback",

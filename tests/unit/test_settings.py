@@ -25,6 +25,7 @@ def test_no_file_gives_the_defaults_of_the_contract() -> None:
         "max_runtime_hours": 6,
         "max_wait_hours": 12,
         "max_cost_usd": 5,
+        "checks": {"images": "sample", "backgrounds": 0.2},
         "force": False,
     }
 
