@@ -17,7 +17,7 @@ EXAMPLES = 10
 class Problem:
     """A fault with a stable code, a message that names thing, place and cure, and the files that show it.
 
-    `passing` marks what may be nothing but an upload that has not arrived yet.
+    `passing` marks what may be nothing but an upload that has not arrived yet; `warning`, what training survives.
     """
 
     code: str
@@ -25,6 +25,7 @@ class Problem:
     examples: Sequence[str] = ()
     count: int = 1
     passing: bool = False
+    warning: bool = False
 
     def __post_init__(self) -> None:
         """Keep the message on one line of bounded length, whatever names it quotes."""

@@ -55,7 +55,7 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
     description, problems = describe(source.read(data_file), data_file)
     errors += problems
     if description is None:
-        return Validation(Verdict(name, settings.task or "segment", {}, {}, errors), settings, None)
+        return Validation(Verdict(name, settings.task or "segment", {}, {}, *_parted(errors)), settings, None)
     splits, problems = rules.resolve(description, source.files, source.read)
     errors += problems
     errors += _expected(settings, splits, arrives_whole=source.archive_bytes > 0)
@@ -65,10 +65,15 @@ def validate(name: str, source: Source, bucket_settings: Layer | None) -> Valida
         task,
         description.names,
         {key: split.counts() for key, split in splits.items()},
-        errors,
+        *_parted(errors),
         fingerprint=rules.fingerprint(description, splits, fingerprinted(settings)),
     )
     return Validation(verdict, settings, description, splits)
+
+
+def _parted(problems: list[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Errors, and warnings."""
+    return [item for item in problems if not item.warning], [item for item in problems if item.warning]
 
 
 def fingerprinted(settings: TrainingSettings) -> dict[str, Any]:
