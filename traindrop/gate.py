@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from traindrop import messages
 from traindrop.drops import run_id_of_execution, slug_of
+from traindrop.folder_in_s3 import FolderSource
 from traindrop.intake import drop_of, settle
 from traindrop.jobs import ladder
 from traindrop.manifest import FILE as MANIFEST
@@ -19,8 +20,9 @@ from traindrop.manifest import manifest
 from traindrop.problems import Problem, Verdict
 from traindrop.runs import Claims, Runs, stop_wanted
 from traindrop.settings import Layer
-from traindrop.sources import ArchiveSource, FolderSource, Source, SourceError
+from traindrop.sources import Source, SourceError
 from traindrop.validation import Validation, validate
+from traindrop.zip_in_s3 import ArchiveSource
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

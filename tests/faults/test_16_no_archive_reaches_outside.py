@@ -16,7 +16,8 @@ import pytest
 from tests.faults.conftest import Rows
 from tests.faults.hostile_archives import FIRST, HANDLED, hostile_tars, hostile_zips
 from tests.stack import Stack, eventually
-from traindrop.sources import ArchiveSource, SourceError
+from traindrop.sources import SourceError
+from traindrop.zip_in_s3 import ArchiveSource
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UNPACK = """

@@ -23,8 +23,9 @@ from tests.stack import dataset_files, zipped
 from traindrop import model_archive
 from traindrop.errors import InvalidInput, MalformedEvent
 from traindrop.intake import drop_of
-from traindrop.sources import ArchiveSource, SourceError
+from traindrop.sources import SourceError
 from traindrop.validation import validate
+from traindrop.zip_in_s3 import ArchiveSource
 from training_entry import archive
 from training_entry.failure import BadDataset
 

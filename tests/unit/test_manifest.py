@@ -17,8 +17,10 @@ from moto import mock_aws
 
 from traindrop import dataset as rules
 from traindrop.data_yaml import describe
+from traindrop.folder_in_s3 import FolderSource
 from traindrop.manifest import FILE, manifest
-from traindrop.sources import ArchiveSource, FolderSource, Source
+from traindrop.sources import Source
+from traindrop.zip_in_s3 import ArchiveSource
 from training_entry.dataset import prepare
 from training_entry.failure import BadJob, DatasetChanged
 from training_entry.job import Job, Paths

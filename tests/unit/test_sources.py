@@ -9,7 +9,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from traindrop.sources import ArchiveSource, FolderSource, SourceError
+from traindrop.folder_in_s3 import FolderSource
+from traindrop.sources import SourceError
+from traindrop.zip_in_s3 import ArchiveSource
 
 YAML = "train: images/train\nval: images/val\nnames: [room]\n"
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
+from tests.memory_source import MemorySource
 from tests.stack import YAML
-from traindrop.dataset import File
 from traindrop.validation import validate
 
 POLYGON = b"0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n"
@@ -19,56 +17,48 @@ WHOLE = [
 ]
 
 
-class Lying:
+def lying(names: list[str], expect: str, archive_bytes: int = 0) -> MemorySource:
     """Files that lie somewhere."""
-
-    root, checksum, newest = "", "", datetime.fromtimestamp(0, UTC)
-
-    def __init__(self, names: list[str], expect: str, archive_bytes: int = 0) -> None:
-        self.archive_bytes = archive_bytes
-        self.contents = {name: POLYGON if name.endswith(".txt") else b"x" for name in names}
-        self.contents |= {"data.yaml": YAML.encode(), "training.yaml": f"expect: {expect}".encode()}
-        self.files = {name: File(name, len(body), "d") for name, body in self.contents.items()}
-
-    def read(self, name: str) -> bytes:
-        return self.contents[name]
+    files = {name: POLYGON if name.endswith(".txt") else b"x" for name in names}
+    files |= {"data.yaml": YAML.encode(), "training.yaml": f"expect: {expect}".encode()}
+    return MemorySource(files, archive_bytes)
 
 
 @pytest.mark.parametrize("missing", WHOLE)
 @pytest.mark.parametrize("expect", ["{train: 2, val: 2}", "{train: 2, val: 2, backgrounds: 0}"])
 def test_whatever_is_missing_is_waited_for(missing: str, expect: str) -> None:
     names = [name for name in WHOLE if name != missing]
-    assert validate("rooms", Lying(WHOLE, expect), None).verdict.ok
-    assert validate("rooms", Lying(names, expect), None).verdict.may_be_uploading
+    assert validate("rooms", lying(WHOLE, expect), None).verdict.ok
+    assert validate("rooms", lying(names, expect), None).verdict.may_be_uploading
 
 
 def test_images_without_a_label_that_are_expected_are_no_fault() -> None:
     names = [name for name in WHOLE if name != "labels/val/1.txt"]
-    assert validate("rooms", Lying(names, "{train: 2, val: 2, backgrounds: 1}"), None).verdict.ok
+    assert validate("rooms", lying(names, "{train: 2, val: 2, backgrounds: 1}"), None).verdict.ok
 
 
 @pytest.mark.parametrize("expect", ["{train: 1, val: 2}", "{train: 2, val: 2, backgrounds: 1}"])
 def test_more_than_is_expected_is_a_fault_that_no_waiting_mends(expect: str) -> None:
-    verdict = validate("rooms", Lying(WHOLE, expect), None).verdict
+    verdict = validate("rooms", lying(WHOLE, expect), None).verdict
     assert [problem.code for problem in verdict.errors] == ["expect.count_differs"]
     assert not verdict.may_be_uploading
 
 
 def test_the_cure_is_said() -> None:
     names = [name for name in WHOLE if name != "labels/val/1.txt"]
-    (problem,) = validate("rooms", Lying(names, "{train: 2, val: 2}"), None).verdict.errors
+    (problem,) = validate("rooms", lying(names, "{train: 2, val: 2}"), None).verdict.errors
     assert "images without a label: 1, with `expect` in training.yaml asking for 0" in problem.message
     assert "`backgrounds: 1` in `expect`" in problem.message
 
 
 def test_a_zip_arrives_whole_so_its_images_without_a_label_count_only_where_a_number_is_given() -> None:
     names = [name for name in WHOLE if name != "labels/val/1.txt"]
-    assert validate("rooms", Lying(names, "{train: 2, val: 2}", 99), None).verdict.ok
-    assert validate("rooms", Lying(names, "{train: 2, val: 2, backgrounds: 1}", 99), None).verdict.ok
-    assert not validate("rooms", Lying(names, "{train: 2, val: 2, backgrounds: 0}", 99), None).verdict.ok
+    assert validate("rooms", lying(names, "{train: 2, val: 2}", 99), None).verdict.ok
+    assert validate("rooms", lying(names, "{train: 2, val: 2, backgrounds: 1}", 99), None).verdict.ok
+    assert not validate("rooms", lying(names, "{train: 2, val: 2, backgrounds: 0}", 99), None).verdict.ok
 
 
 def test_the_test_split_needs_no_labels() -> None:
-    source = Lying([*WHOLE, "images/test/0.png"], "{train: 2, val: 2}")
-    source.contents["data.yaml"] += b"test: images/test\n"
+    source = lying([*WHOLE, "images/test/0.png"], "{train: 2, val: 2}")
+    source.bodies["data.yaml"] += b"test: images/test\n"
     assert validate("rooms", source, None).verdict.ok

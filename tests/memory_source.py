@@ -1,0 +1,40 @@
+"""A dataset in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from traindrop.dataset import File
+from traindrop.sources import HEAD_BYTES, TAIL_BYTES
+
+
+class MemorySource:
+    """Files by name, as a folder or, where `archive_bytes` says so, as a zip would hold them."""
+
+    root, checksum, newest = "", "md5", datetime.fromtimestamp(0, UTC)
+    image_sample: int | None = None
+
+    def __init__(self, files: Mapping[str, bytes], archive_bytes: int = 0) -> None:
+        self.archive_bytes = archive_bytes
+        self.bodies = dict(files)
+        self.files = {
+            name: File(name, len(body), hashlib.md5(body, usedforsecurity=False).hexdigest())
+            for name, body in files.items()
+        }
+
+    def read(self, name: str) -> bytes:
+        return self.bodies[name]
+
+    def affordable(self, names: Sequence[str]) -> list[str]:
+        return list(names)
+
+    def contents(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        return ((name, self.bodies[name]) for name in names)
+
+    def ends(self, names: Sequence[str]) -> Iterator[tuple[str, bytes, bytes]]:
+        return ((name, self.bodies[name][:HEAD_BYTES], self.bodies[name][-TAIL_BYTES:]) for name in names)
+
+    def digests(self, names: Sequence[str]) -> Mapping[str, str]:
+        return {name: self.files[name].digest for name in names}
