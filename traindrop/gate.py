@@ -137,7 +137,7 @@ class Gate:
         uri = self._write_verdict(run_id, found.verdict)
         place = f"training-input/{run_id}/"
         self.s3.put_object(Bucket=self.artifact_bucket, Key=place + MANIFEST, Body=manifest(source, found.splits))
-        self._put(f"{place}job.json", self._job(run, source, found))
+        self._put(f"{place}job.json", self.job(run, source, found))
         self._record(
             run,
             status="Training",
@@ -185,7 +185,8 @@ class Gate:
         )
         return None
 
-    def _job(self, run: Mapping[str, Any], source: Source, found: Validation) -> dict[str, Any]:
+    @staticmethod
+    def job(run: Mapping[str, Any], source: Source, found: Validation) -> dict[str, Any]:
         """What the training entry is told: a normalised description, never the user's own yaml."""
         if found.description is None:
             raise ValueError("an accepted dataset has a description")
