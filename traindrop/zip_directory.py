@@ -107,6 +107,9 @@ def read_directory(shown: str, key: str, file: io.RawIOBase, size: int) -> tuple
     """
     try:
         found = zipfile.ZipFile(_Bounded(shown, file, _BLOCK))
+        infos = found.infolist()
+        if any(info.header_offset < 0 for info in infos):
+            raise zipfile.BadZipFile("its directory points to what lies before its beginning")
     except UNREADABLE as error:
         raise SourceError(
             Problem(
@@ -116,7 +119,6 @@ def read_directory(shown: str, key: str, file: io.RawIOBase, size: int) -> tuple
                 [key],
             )
         ) from error
-    infos = found.infolist()
     entries = _members(shown, infos, size)
     root = _root(shown, entries)
     starts = sorted(info.header_offset for info in infos)
