@@ -21,15 +21,16 @@ class Oracle:
 
     def __init__(self, work: Path) -> None:
         """Start it."""
-        self._process = subprocess.Popen(
-            [ROOT / ".venvs/training/bin/python", "-m", "tests.oracle", str(work)],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "HOME": str(work), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(work / "oracle.log").open("w"),
-            text=True,
-        )
+        with (work / "oracle.log").open("w") as log:
+            self._process = subprocess.Popen(
+                [ROOT / ".venvs/training/bin/python", "-m", "tests.oracle", str(work)],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], "HOME": str(work), "PYTHONDONTWRITEBYTECODE": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
 
     def __enter__(self) -> Oracle:
         return self
