@@ -14,13 +14,22 @@ class MemorySource:
     """Files by name, as a folder or, where `archive_bytes` says so, as a zip would hold them."""
 
     root, checksum, newest = "", "md5", datetime.fromtimestamp(0, UTC)
-    image_sample: int | None = None
 
-    def __init__(self, files: Mapping[str, bytes], archive_bytes: int = 0) -> None:
-        self.archive_bytes = archive_bytes
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        archive_bytes: int = 0,
+        *,
+        image_sample: int | None = None,
+        modified: Mapping[str, float] | None = None,
+    ) -> None:
+        self.archive_bytes, self.image_sample = archive_bytes, image_sample
         self.bodies = dict(files)
+        self.affords = len(files)
+        self.opened: list[str] = []
+        came = modified or {}
         self.files = {
-            name: File(name, len(body), hashlib.md5(body, usedforsecurity=False).hexdigest())
+            name: File(name, len(body), hashlib.md5(body, usedforsecurity=False).hexdigest(), came.get(name, 0.0))
             for name, body in files.items()
         }
 
@@ -28,12 +37,13 @@ class MemorySource:
         return self.bodies[name]
 
     def affordable(self, names: Sequence[str]) -> list[str]:
-        return list(names)
+        return list(names)[: self.affords]
 
     def contents(self, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         return ((name, self.bodies[name]) for name in names)
 
     def ends(self, names: Sequence[str]) -> Iterator[tuple[str, bytes, bytes]]:
+        self.opened += names
         return ((name, self.bodies[name][:HEAD_BYTES], self.bodies[name][-TAIL_BYTES:]) for name in names)
 
     def digests(self, names: Sequence[str]) -> Mapping[str, str]:

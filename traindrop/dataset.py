@@ -6,11 +6,9 @@ Pure: a dataset is a listing of its files and a way to read a few of them. The r
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from traindrop.data_yaml import Description
 from traindrop.problems import EXAMPLES, Problem
@@ -213,30 +211,7 @@ def _overlap(splits: Mapping[str, Split]) -> list[Problem]:
     ]
 
 
-def task_of(labels: Iterable[bytes]) -> str | None:
-    """`segment` or `detect`, by ultralytics' rule that any row of more than six fields makes polygons."""
-    answer = None
-    for text in labels:
-        beginning = text[:_LABEL_LIMIT].decode("utf-8-sig", errors="replace")
-        rows = [row.split() for row in beginning.splitlines() if row.strip()]
-        if any(len(row) > 6 for row in rows):
-            return "segment"
-        if rows:
-            answer = "detect"
-    return answer
-
-
-def fingerprint(description: Description, splits: Mapping[str, Split], settings: Mapping[str, Any]) -> str:
-    """Digest of all that decides the model: names, sizes and digests of the files used, classes, settings."""
-    digest = hashlib.sha256()
-    digest.update(repr((sorted(description.names.items()), sorted(settings.items()))).encode())
-    for name, split in sorted(splits.items()):
-        for file in sorted([*split.images, *split.labels], key=lambda file: file.name):
-            digest.update(f"{name}\0{file.name}\0{file.size}\0{file.digest}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def sample(items: Sequence[File], count: int) -> list[File]:
-    """Up to `count` items spread evenly over a sequence."""
-    step = max(1, len(items) // count)
-    return list(items[::step][:count])
+def sample(names: Sequence[str], count: int) -> list[str]:
+    """Up to `count` names spread evenly over a sequence."""
+    step = max(1, len(names) // count)
+    return list(names[::step][:count])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from traindrop import messages
 from traindrop.drops import run_id_of_execution, slug_of
+from traindrop.fingerprint import fingerprint
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.intake import drop_of, settle
 from traindrop.jobs import ladder
@@ -75,11 +76,17 @@ class Gate:
             rest = self.quiet_period_seconds - (now - source.newest.timestamp())
             if drop["form"] == "folder" and rest > 0:
                 return self._uploading(run, rest)
-            found = validate(drop["dataset"], source, self._bucket_settings(drop["bucket"]))
+            found = validate(
+                drop["dataset"],
+                source,
+                self._bucket_settings(drop["bucket"]),
+                look_into_incomplete=drop["form"] == "archive",
+                upload_window_seconds=self.upload_window_seconds if drop["form"] == "folder" else None,
+            )
+            found = self._with_model(run, source, found)
         except SourceError as error:
             verdict = Verdict(drop["dataset"], "segment", {}, {}, [error.problem])
             return self._rejected(run, verdict, incomplete=False)
-        found.verdict.errors.extend(self._model_problems(run, found))
         window_ends = started_at.timestamp() + self.upload_window_seconds
         if drop["form"] == "folder" and found.verdict.may_be_uploading and now < window_ends:
             return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
@@ -126,13 +133,11 @@ class Gate:
         }
 
     def _accepted(self, run: dict[str, Any], source: Source, found: Validation) -> dict[str, Any]:
-        run_id, fingerprint = run["run_id"], found.verdict.fingerprint
-        earlier = self._claim(run, fingerprint, force=found.settings.force)
+        run_id, mark = run["run_id"], found.verdict.fingerprint
+        earlier = self._claim(run, mark, force=found.settings.force)
         if earlier:
             message = messages.unchanged(run, earlier["owner"], earlier.get("phase", "training"))
-            self._record(
-                run, status="Unchanged", fingerprint=fingerprint, same_as=earlier["owner"], ended_at=self._now()
-            )
+            self._record(run, status="Unchanged", fingerprint=mark, same_as=earlier["owner"], ended_at=self._now())
             return {"verdict": "unchanged", "run_id": run_id, "dataset": run["dataset"], "message": message.as_dict()}
         uri = self._write_verdict(run_id, found.verdict)
         place = f"training-input/{run_id}/"
@@ -141,7 +146,8 @@ class Gate:
         self._record(
             run,
             status="Training",
-            fingerprint=fingerprint,
+            fingerprint=mark,
+            warnings=[problem.message for problem in found.verdict.warnings],
             verdict_uri=uri,
             task=found.verdict.task,
             settings=found.settings.model_dump(mode="json", exclude_none=True),
@@ -154,16 +160,17 @@ class Gate:
             "dataset": run["dataset"],
             "task": found.verdict.task,
             "splits": found.verdict.splits,
+            "warnings": len(found.verdict.warnings),
             "instances": rungs,
             "epochs": found.settings.epochs,
         }
 
-    def _claim(self, run: Mapping[str, Any], fingerprint: str, *, force: bool) -> dict[str, Any] | None:
+    def _claim(self, run: Mapping[str, Any], mark: str, *, force: bool) -> dict[str, Any] | None:
         """Claim the right to train this; answer the claim that stands in the way, if one does.
 
         A claim whose run ended without a model stands for nothing and is taken over.
         """
-        claim = fingerprint_claim(run["slug"], fingerprint)
+        claim = fingerprint_claim(run["slug"], mark)
         now = self.clock()
         holder = self.claims.take(claim, run["run_id"], now=now, lasts_seconds=_CLAIM_SECONDS, phase="training")
         if holder is None:
@@ -209,9 +216,17 @@ class Gate:
             "manifest": MANIFEST,
         }
 
-    def _model_problems(self, run: Mapping[str, Any], found: Validation) -> list[Problem]:
-        """Whether the weights that the settings point to are there."""
-        model = found.settings.model
+    def _with_model(self, run: Mapping[str, Any], source: Source, found: Validation) -> Validation:
+        """The validation with its fingerprint, and with what is wrong with the weights that the settings point to."""
+        model, problems = self._weights(run, found.settings.model)
+        mark = ""
+        if found.description and not problems and {"train", "val"} <= found.splits.keys():
+            mark = fingerprint(source, found.description, found.splits, found.settings, model)
+        verdict = replace(found.verdict, errors=[*problems, *found.verdict.errors], fingerprint=mark)
+        return replace(found, verdict=verdict)
+
+    def _weights(self, run: Mapping[str, Any], model: str) -> tuple[str, list[Problem]]:
+        """What a model's name stands for, `best` for the run whose model that is now; and whether it is there."""
         if model == "best":
             key = f"models/{run['slug']}/best.json"
             cure = "this dataset has no best model yet; train it once from yolov8n-seg.pt"
@@ -219,7 +234,7 @@ class Gate:
             bucket, _, key = model[5:].partition("/")
             cure = f"give s3://{self.artifact_bucket}/models/…/best.pt of an earlier run"
             if bucket != self.artifact_bucket or not key.startswith("models/"):
-                return [
+                return model, [
                     Problem(
                         "settings.foreign_model",
                         f"model is {model}; only models that this stack trained are "
@@ -227,14 +242,19 @@ class Gate:
                     )
                 ]
         else:
-            return []
+            return model, []
         try:
+            if model == "best":
+                best = json.loads(self.s3.get_object(Bucket=self.artifact_bucket, Key=key)["Body"].read())
+                return str(best["run_id"]), []
             self.s3.head_object(Bucket=self.artifact_bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return [Problem("settings.model_missing", f"model is {model}, but there is no such object: {cure}")]
+                return model, [
+                    Problem("settings.model_missing", f"model is {model}, but there is no such object: {cure}")
+                ]
             raise
-        return []
+        return model, []
 
     def _write_verdict(self, run_id: str, verdict: Verdict) -> str:
         key = f"verdicts/{run_id}.json"
@@ -258,6 +278,6 @@ class Gate:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
 
 
-def fingerprint_claim(slug: str, fingerprint: str) -> str:
+def fingerprint_claim(slug: str, mark: str) -> str:
     """The claim on training one dataset's data with given settings."""
-    return f"fingerprint#{slug}#{fingerprint}"
+    return f"fingerprint#{slug}#{mark}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,6 +14,8 @@ from traindrop.plain_text import printable, shell_word
 
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
 _SUBJECT_LIMIT = 100
+_CODES_TOLD = 12
+_WARNINGS_TOLD = 3
 _BODY_BYTES = 64 * 1024
 """In UTF-8, less than SNS's 262,144: in the state machine's data every character may be escaped, and have six bytes."""
 
@@ -102,7 +105,7 @@ def rejected(
 ) -> Message:
     """The dataset cannot train: the three worst faults, and where the whole verdict lies."""
     worst = "\n".join(f"  {number}. {error['message']} [{error['code']}]" for number, error in enumerate(errors[:3], 1))
-    rest = f"\n  … and {len(errors) - 3} more" if len(errors) > 3 else ""
+    rest = f"\n  … and {_totals(errors[3:])}" if len(errors) > 3 else ""
     headline = f"incomplete: {errors[0]['message']}" if incomplete_after else errors[0]["message"]
     waited = f"The upload did not become complete within {incomplete_after}." if incomplete_after else ""
     return compose(
@@ -116,6 +119,15 @@ def rejected(
         ],
         run,
     )
+
+
+def _totals(errors: Sequence[Mapping[str, Any]]) -> str:
+    counts: Counter[str] = Counter()
+    for error in errors:
+        counts[error["code"]] += error["count"]
+    shown = [f"{count} times {code}" for code, count in counts.most_common(_CODES_TOLD)]
+    more = len(counts) - len(shown)
+    return ", ".join(shown) + (f" and {more} other kinds" if more else "")
 
 
 def unchanged(run: Mapping[str, Any], earlier: str, state: str) -> Message:
@@ -143,6 +155,7 @@ def started(
             f"Instances, in order: {rungs}.",
             f"It costs at most ${cap_usd:.2f} and {cap_hours:.1f} hours of training (prices of {price_date}); "
             "no estimate before this dataset has been trained once.",
+            _warned(run),
             f"The training job: {job_link}",
         ],
         run,
@@ -205,6 +218,7 @@ def finished(
             f"{run['settings']['model']}, {epochs}, {duration(run.get('training_seconds', 0))} of training, "
             f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
             _rejections(metrics),
+            _warned(run),
             f"Paid {dollars(run.get('cost_usd', 0))} ({run.get('billable_seconds', 0)} s billed), saved "
             f"{dollars(run.get('saved_usd', 0))} by spot; prices of {run['receipt']['price_date']}.",
             "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
@@ -212,6 +226,16 @@ def finished(
         ],
         run,
     )
+
+
+def _warned(run: Mapping[str, Any]) -> str:
+    """What the check of the data wondered about, though it trains."""
+    found = run.get("warnings") or ()
+    if not found:
+        return ""
+    told = "\n".join(f"  - {item}" for item in found[:_WARNINGS_TOLD])
+    rest = f"\n  … and {len(found) - _WARNINGS_TOLD} more" if len(found) > _WARNINGS_TOLD else ""
+    return f"About the data (all of it in {run.get('verdict_uri', 'the verdict')}):\n{told}{rest}"
 
 
 def _rejections(metrics: Mapping[str, Any]) -> str:

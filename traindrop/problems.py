@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,41 @@ class Problem:
             "count": self.count,
             "examples": [printable(str(name)[:300]) for name in self.examples[:EXAMPLES]],
         }
+
+
+class Tally:
+    """Problems of many files: of each code the first examples and a total are kept, however many files have it."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
+        self._first: dict[str, str] = {}
+
+    def add(self, code: str, place: str, words: str = "", *, count: int = 1) -> None:
+        """Count a file or row, found at `place` (`labels/1.txt:7`), with what is wrong with it in particular."""
+        if not self._counts[code]:
+            self._first[code] = f"{place}: {words}" if words else place
+        self._counts[code] += count
+        examples = self._examples.setdefault(code, [])
+        if len(examples) < EXAMPLES:
+            examples.append(place)
+
+    def problems(self, told: Mapping[str, tuple[str, str]]) -> list[Problem]:
+        """One problem for each code, the most frequent first.
+
+        Args:
+            told: for each code what is counted, as "label files …", and the cure.
+        """
+        return [
+            Problem(
+                code,
+                f"{count} {told[code][0]}, {'first' if count > 1 else 'at'} {self._first[code]}. {told[code][1]}",
+                self._examples[code],
+                count,
+            )
+            for code, count in self._counts.most_common()
+        ]
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from traindrop import dataset as rules
+from traindrop import balance
 from traindrop.data_yaml import DATA_FILES, Description, describe
+from traindrop.dataset import Split, resolve
+from traindrop.inspection import Inspection
 from traindrop.problems import Problem, Verdict
 from traindrop.settings import Layer, TrainingSettings, merge
 from traindrop.sources import Source
 
 _SETTINGS_FILES = ("training.yaml", "training.yml")
-_LABEL_SAMPLE = 12
-_NOT_IN_FINGERPRINT = {
-    "force",
-    "expect",
-    "checks",
-    "spot",
-    "instance_types",
-    "on_demand_fallback",
-    "max_runtime_hours",
-    "max_wait_hours",
-    "max_cost_usd",
-}
+_WORST = ("settings", "data_yaml", "archive", "folder", "task", "split", "expect", "label", "image")
+"""Groups of codes, the one that spoils most first."""
 
 
 @dataclass(frozen=True)
@@ -32,56 +24,76 @@ class Validation:
 
     verdict: Verdict
     settings: TrainingSettings
-    description: Description | None
-    splits: dict[str, rules.Split] = field(default_factory=dict)
+    description: Description | None = None
+    splits: dict[str, Split] = field(default_factory=dict)
 
 
-def validate(name: str, source: Source, bucket_settings: Layer | None) -> Validation:
-    """Judge a dataset by every rule; no rule stops another from being looked at where both can be."""
+def validate(
+    name: str,
+    source: Source,
+    bucket_settings: Layer | None,
+    *,
+    look_into_incomplete: bool = True,
+    upload_window_seconds: float | None = None,
+) -> Validation:
+    """Judge a dataset by every rule; no rule stops another from being looked at where both can be.
+
+    Args:
+        name: what the dataset is called.
+        source: where it lies.
+        bucket_settings: settings that rank below those of the dataset.
+        look_into_incomplete: whether labels and images are read although some have still to come.
+        upload_window_seconds: files that came so long before the last one are warned of; None where that means nothing.
+    """
     layers = [bucket_settings] if bucket_settings else []
     layers += [Layer(file, source.read(file)) for file in _SETTINGS_FILES if file in source.files]
-    settings, errors = merge(layers)
-    data_file = next((file for file in DATA_FILES if file in source.files), None)
-    if data_file is None:
-        errors.append(
-            Problem(
-                "data_yaml.missing",
-                "there is no data.yaml beside the images yet; upload it to the "
-                f"dataset's folder, datasets/{name}/data.yaml",
-                passing=True,
-            )
-        )
-        return Validation(Verdict(name, settings.task or "segment", {}, {}, errors), settings, None)
-    description, problems = describe(source.read(data_file), data_file)
-    errors += problems
+    settings, problems = merge(layers)
+    description, found = _described(name, source)
+    problems += found
     if description is None:
-        return Validation(Verdict(name, settings.task or "segment", {}, {}, *_parted(errors)), settings, None)
-    splits, problems = rules.resolve(description, source.files, source.read)
-    errors += problems
-    errors += _expected(settings, splits, arrives_whole=source.archive_bytes > 0)
-    task = _task(source, splits, settings, errors)
-    verdict = Verdict(
-        name,
-        task,
-        description.names,
-        {key: split.counts() for key, split in splits.items()},
-        *_parted(errors),
-        fingerprint=rules.fingerprint(description, splits, fingerprinted(settings)),
-    )
-    return Validation(verdict, settings, description, splits)
+        return Validation(Verdict(name, settings.task or "segment", {}, {}, *_parted(problems)), settings)
+    splits, found = resolve(description, source.files, source.read)
+    problems += found
+    problems += _expected(settings, splits, arrives_whole=source.archive_bytes > 0)
+    counts = {key: split.counts() for key, split in splits.items()}
+    task = settings.task or "segment"
+    if look_into_incomplete or not any(problem.passing for problem in problems):
+        inspection = Inspection(source, splits, len(description.names), settings)
+        problems += inspection.problems
+        problems += _task(settings, inspection, splits)
+        problems += _warnings(source, description, splits, settings, inspection, upload_window_seconds)
+        task = inspection.task or task
+        for key, holding in inspection.holdings.items():
+            counts[key] |= holding.counts()
+    return Validation(Verdict(name, task, description.names, counts, *_parted(problems)), settings, description, splits)
 
 
-def _parted(problems: list[Problem]) -> tuple[list[Problem], list[Problem]]:
-    """Errors, and warnings."""
-    return [item for item in problems if not item.warning], [item for item in problems if item.warning]
+def _described(name: str, source: Source) -> tuple[Description | None, list[Problem]]:
+    file = next((file for file in DATA_FILES if file in source.files), None)
+    if file:
+        return describe(source.read(file), file)
+    return None, [
+        Problem(
+            "data_yaml.missing",
+            "there is no data.yaml beside the images yet; upload it to the "
+            f"dataset's folder, datasets/{name}/data.yaml",
+            passing=True,
+        )
+    ]
 
 
-def fingerprinted(settings: TrainingSettings) -> dict[str, Any]:
-    """The settings that change the model; where and how long it is trained does not."""
-    return settings.model_dump(exclude=_NOT_IN_FINGERPRINT, exclude_none=True)
+def _parted(problems: Iterable[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Errors, the worst first, and warnings."""
+    ranked = sorted(problems, key=lambda problem: _rank(problem.code))
+    return [item for item in ranked if not item.warning], [item for item in ranked if item.warning]
 
 
-def _expected(settings: TrainingSettings, splits: dict[str, rules.Split], *, arrives_whole: bool) -> list[Problem]:
+def _rank(code: str) -> int:
+    group = code.split(".", 1)[0]
+    return _WORST.index(group) if group in _WORST else len(_WORST)
+
+
+def _expected(settings: TrainingSettings, splits: dict[str, Split], *, arrives_whole: bool) -> list[Problem]:
     """What differs from `expect`.
 
     A folder whose images are all there may still miss labels, so without `backgrounds` it is to have no image without
@@ -117,19 +129,44 @@ def _expected(settings: TrainingSettings, splits: dict[str, rules.Split], *, arr
     return problems
 
 
-def _task(source: Source, splits: dict[str, rules.Split], settings: TrainingSettings, errors: list[Problem]) -> str:
-    """The task that the labels are made for, by a sample of them; an error when the model is made for another."""
-    labels = rules.sample(splits["train"].labels, _LABEL_SAMPLE) if "train" in splits else []
-    found = rules.task_of(source.read(label.name) for label in labels)
+def _task(settings: TrainingSettings, inspection: Inspection, splits: dict[str, Split]) -> Iterator[Problem]:
+    """What speaks against training a model of this task on these labels."""
+    found = inspection.task
     if found and settings.task and found != settings.task:
         kind, other = ("boxes", "polygons") if found == "detect" else ("polygons", "boxes")
         cure = settings.model.replace("-seg", "") if found == "detect" else settings.model.replace(".", "-seg.", 1)
-        errors.append(
-            Problem(
-                "task.model_differs",
-                f"the labels hold {kind}, but {settings.model} learns from "
-                f"{other}; set `model: {cure}` in training.yaml, or export the labels as {other}",
-                [label.name for label in labels[:3]],
-            )
+        yield Problem(
+            "task.model_differs",
+            f"the labels hold {kind}, but {settings.model} learns from "
+            f"{other}; set `model: {cure}` in training.yaml, or export the labels as {other}",
+            [label.name for label in splits["train"].labels[:3]],
         )
-    return found or settings.task or "segment"
+    for key, holding in inspection.holdings.items():
+        images = sorted(image.name for image in splits[key].images)
+        if key == "train" and settings.train.fraction is not None:
+            images = images[: max(1, round(len(images) * settings.train.fraction))]
+        if splits[key].labels and holding.all_read and not holding.faulty and not any(map(holding.has_objects, images)):
+            part = "" if len(images) == len(splits[key].images) else f"part ({settings.train.fraction:g}) of the "
+            yield Problem(
+                "split.no_objects",
+                f"no label of the {part}{key} split holds an object; a model cannot be "
+                f"{'trained' if key == 'train' else 'judged'} on backgrounds alone: export the labels again",
+                [splits[key].labels[0].name],
+                len(splits[key].labels),
+            )
+
+
+def _warnings(
+    source: Source,
+    description: Description,
+    splits: dict[str, Split],
+    settings: TrainingSettings,
+    inspection: Inspection,
+    upload_window_seconds: float | None,
+) -> Iterator[Problem]:
+    if not settings.train.single_cls:
+        yield from balance.classes(inspection.holdings, description.names)
+    yield from balance.backgrounds(splits, inspection.holdings, settings.checks.backgrounds)
+    yield from balance.same_content(source, splits)
+    if upload_window_seconds is not None:
+        yield from balance.older_files(splits, upload_window_seconds)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tests.stack import POLYGON, YAML
+from tests.stack import POLYGON, YAML, png
 
 MEGABYTE, GIGABYTE = 1 << 20, 1 << 30
 HANDLED = "handled"
@@ -69,8 +69,8 @@ def raw_zip(*members: Member, directory: bytes | None = None, count: int | None 
 
 GOOD = (
     Member("data.yaml", YAML.encode()),
-    Member("images/train/1.png", b"a"),
-    Member("images/val/2.png", b"b"),
+    Member("images/train/1.png", png("a")),
+    Member("images/val/2.png", png("b")),
     Member("labels/train/1.txt", POLYGON.encode()),
     Member("labels/val/2.txt", POLYGON.encode()),
 )
@@ -139,7 +139,7 @@ def hostile_zips() -> dict[str, tuple[Callable[[], bytes], str]]:
             lambda: raw_zip(*GOOD, replace(twice, name="images/train")),
             "archive.duplicate_name",
         ),
-        "names that differ by case": (lambda: raw_zip(*GOOD, Member("images/train/1.PNG", b"x")), HANDLED),
+        "names that differ by case": (lambda: raw_zip(*GOOD, Member("images/train/1.PNG", png("x"))), HANDLED),
         "DATA.YAML": (lambda: raw_zip(Member("DATA.YAML", YAML.encode()), *GOOD[1:]), "data_yaml.missing"),
         "encrypted": (lambda: raw_zip(*GOOD, replace(twice, name="images/e.png", flags=1)), "archive.encrypted"),
         "strongly encrypted": (
@@ -207,7 +207,7 @@ def many_files(count: int) -> bytes:
         for member in GOOD:
             target.writestr(str(member.name), member.data)
         for number in range(count // 2):
-            target.writestr(f"images/train/plan {number}.png", b"x")
+            target.writestr(f"images/train/plan {number}.png", png(str(number)))
             target.writestr(f"labels/train/plan {number}.txt", POLYGON)
     return buffer.getvalue()
 

@@ -18,7 +18,7 @@ import pytest
 from local_cloud.process import ROOT
 from tests.faults.conftest import Rows
 from tests.faults.ends import after_an_epoch, physical_id
-from tests.stack import FAST, Stack, dataset_files, eventually, zipped
+from tests.stack import FAST, Stack, dataset_files, eventually, png, zipped
 
 QUIET_SECONDS = 3  # of samconfig's `local`
 WINDOW_SECONDS = 60
@@ -219,7 +219,7 @@ def test_a_zip_starts_when_it_is_whole_and_never_before(stack: Stack, row: Rows)
     kinds = {f"half-zip-{number:02}": ("completed", "aborted", "left")[number % 3] for number in range(9)}
     for name in kinds:
         files = dataset_files(marker=name)
-        files["images/train/0.png"] = os.urandom(5 * 1024 * 1024)
+        files["images/train/0.png"] = png(name) + os.urandom(5 * 1024 * 1024)
         body, place = zipped(files), {"Bucket": stack.dataset_bucket, "Key": f"datasets/{name}.zip"}
         upload = stack.s3.create_multipart_upload(**place)["UploadId"]
         first = stack.s3.upload_part(**place, UploadId=upload, PartNumber=1, Body=body[: 5 * 1024 * 1024])

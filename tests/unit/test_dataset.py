@@ -4,7 +4,7 @@ import pytest
 
 from traindrop import dataset as rules
 from traindrop.data_yaml import Description, describe
-from traindrop.dataset import File, label_of, resolve, task_of
+from traindrop.dataset import File, label_of, resolve
 
 
 def listing(*names: str) -> dict[str, File]:
@@ -124,25 +124,6 @@ def test_an_empty_split_an_unlabelled_one_and_an_overlap_are_faults() -> None:
     files = listing("a/1.jpg", "a/1.txt")
     _, found = resolve(Description({0: "x"}, {"train": ["a"], "val": ["a"]}), files, lambda _: b"")
     assert [problem.code for problem in found] == ["split.overlap"]
-
-
-def test_the_task_is_told_by_the_labels() -> None:
-    assert task_of([b"0 .1 .1 .2 .2 .3 .3", b"0 .5 .5 .1 .1"]) == "segment"
-    assert task_of([b"", b"0 .5 .5 .1 .1\n"]) == "detect"
-    assert task_of([b""]) is None
-
-
-def test_the_fingerprint_ignores_order_and_sees_content_and_settings() -> None:
-    description = Description({0: "x"}, {"train": ["a"], "val": ["b"]})
-
-    def digest(files: dict[str, File], epochs: int = 1) -> str:
-        splits, _ = resolve(description, files, lambda _: b"")
-        return rules.fingerprint(description, splits, {"epochs": epochs})
-
-    files = listing("a/1.jpg", "a/2.jpg", "b/1.jpg")
-    assert digest(files) == digest(dict(reversed(files.items())))
-    assert digest(files) != digest(files, epochs=2)
-    assert digest(files) != digest({**files, "a/1.jpg": File("a/1.jpg", 10, "1")})
 
 
 @pytest.mark.parametrize(

@@ -38,12 +38,24 @@ def test_attributes_are_never_empty_and_show_the_name_as_typed() -> None:
 
 
 def test_a_rejection_shows_the_three_worst_and_counts_the_rest() -> None:
-    errors = [{"code": f"c{number}", "message": f"fault {number}"} for number in range(5)]
+    errors = [{"code": f"c{number}", "message": f"fault {number}", "count": number} for number in range(5)]
     body = messages.rejected(RUN, errors, "s3://a/v.json").body
     assert "fault 2 [c2]" in body
     assert "fault 3" not in body
-    assert "and 2 more" in body
+    assert "… and 4 times c4, 3 times c3" in body
     assert "s3://a/v.json" in body
+
+
+def test_what_the_check_wondered_about_is_told_where_it_started_and_where_it_ended() -> None:
+    found = [f"2 objects have fault {number}" for number in range(5)]
+    run = {**RUN, "settings": {"model": "m", "epochs": 1}, "receipt": {"price_date": "2026-11-01"}}
+    run |= {"warnings": found, "verdict_uri": "s3://a/v.json"}
+    started = messages.started(run, cap_usd=1, cap_hours=1, price_date="", rungs="", job_link="")
+    ended = messages.finished("Completed", run, {}, "", {"Model": "s3://a/best.pt"})
+    for message in (started, ended):
+        assert "About the data (all of it in s3://a/v.json):\n  - 2 objects have fault 0\n" in message.body
+        assert "fault 3" not in message.body
+        assert "… and 2 more" in message.body
 
 
 def test_a_misplaced_drop_is_told_how_to_move() -> None:

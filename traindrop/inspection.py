@@ -1,0 +1,162 @@
+"""What the labels and images of a dataset hold, each file judged on its own, and told together by code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from traindrop.dataset import Split, label_of, sample
+from traindrop.file_problems import FAULTS, LABEL_LIMIT, ODDITIES, TINY_PIXELS
+from traindrop.images import look
+from traindrop.labels import Label, judge
+from traindrop.problems import Problem, Tally
+from traindrop.settings import TrainingSettings
+from traindrop.sources import Source
+
+_TRAINED_ON = ("train", "val")
+_CROSSINGS_SEARCHED = 500
+"""Label files whose polygons are searched for edges that cross."""
+_ANY_CLASS = 1 << 24
+
+
+@dataclass
+class Holding:
+    """What a split holds: objects by class index, and which of its label files hold any, by task."""
+
+    labels: int
+    labels_read: int = 0
+    faulty: int = 0
+    images_opened: int = 0
+    instances: Counter[int] = field(default_factory=Counter)
+    with_boxes: set[str] = field(default_factory=set)
+    with_polygons: set[str] = field(default_factory=set)
+
+    @property
+    def all_read(self) -> bool:
+        """Whether every label was judged."""
+        return self.labels_read == self.labels
+
+    def counts(self) -> dict[str, int]:
+        """The figures for the verdict."""
+        return {
+            "instances": self.instances.total(),
+            "labels_read": self.labels_read,
+            "images_opened": self.images_opened,
+        }
+
+    def count(self, name: str, label: Label) -> None:
+        """Count a label file that was judged."""
+        self.labels_read += 1
+        self.faulty += label.fault is not None
+        self.instances += label.instances
+        if label.task == "segment":
+            self.with_polygons.add(name)
+        elif label.task == "detect":
+            self.with_boxes.add(name)
+
+    def has_objects(self, image: str) -> bool:
+        """Whether the label of an image holds an object."""
+        label = label_of(image)
+        return label in self.with_boxes or label in self.with_polygons
+
+
+class Inspection:
+    """The train and the val split looked into: every label that the source affords, and the images asked for."""
+
+    def __init__(
+        self, source: Source, splits: Mapping[str, Split], class_count: int, settings: TrainingSettings
+    ) -> None:
+        """Look; with `single_cls` every class is the first, so none is out of range."""
+        self._source, self._settings = source, settings
+        self._splits = {name: splits[name] for name in _TRAINED_ON if name in splits}
+        self._class_count = _ANY_CLASS if settings.train.single_cls else class_count
+        self._faults, self._oddities = Tally(), Tally()
+        self.holdings = {name: Holding(len(split.labels)) for name, split in self._splits.items()}
+        self._judge_labels()
+        self.task = self._task()
+        if self.task == "segment":
+            for name in chain.from_iterable(sorted(holding.with_boxes) for holding in self.holdings.values()):
+                self._faults.add("label.box_only", name)
+        self._open_images()
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Errors: what ultralytics would drop or stumble over. Warnings: what it accepts though it is surely wrong."""
+        oddities = [replace(problem, warning=True) for problem in self._oddities.problems(ODDITIES)]
+        return [*self._faults.problems(FAULTS), *oddities, *self._unread()]
+
+    def _unread(self) -> Iterator[Problem]:
+        for name, holding in self.holdings.items():
+            if not holding.all_read:
+                yield Problem(
+                    "label.sampled",
+                    f"{holding.labels_read} of {holding.labels} labels of the {name} split were read, because they lie "
+                    "scattered in the zip; the rest is judged when the training begins, and left out if it is wrong. "
+                    "Pack labels together (traindrop drop does) to have all of them judged before",
+                    count=holding.labels - holding.labels_read,
+                    warning=True,
+                )
+
+    def _task(self) -> str:
+        """`segment` where the model is made for it or most labels are, else `detect`; empty without objects."""
+        boxes = sum(len(holding.with_boxes) for holding in self.holdings.values())
+        polygons = sum(len(holding.with_polygons) for holding in self.holdings.values())
+        if boxes and polygons:
+            return self._settings.task or "segment"
+        return "segment" if polygons else "detect" if boxes else ""
+
+    def _judge_labels(self) -> None:
+        holdings_of: dict[str, list[Holding]] = {}
+        for split, found in self._splits.items():
+            holding = self.holdings[split]
+            for file in found.labels:
+                if 0 < file.size <= LABEL_LIMIT:
+                    holdings_of.setdefault(file.name, []).append(holding)
+                    continue
+                holding.labels_read += 1
+                if file.size:
+                    holding.faulty += 1
+                    self._faults.add("label.too_large", file.name, f"{file.size} bytes")
+        for number, (name, content) in enumerate(self._source.contents(self._source.affordable(list(holdings_of)))):
+            label = judge(
+                content,
+                self._class_count,
+                search_crossings=number < _CROSSINGS_SEARCHED,
+                tiny_below=TINY_PIXELS / self._settings.imgsz,
+            )
+            self._tell(name, label)
+            for holding in holdings_of[name]:
+                holding.count(name, label)
+
+    def _tell(self, name: str, label: Label) -> None:
+        if label.fault:
+            place = f"{name}:{label.fault.line}" if label.fault.line else name
+            self._faults.add(label.fault.code, place, label.fault.words)
+        for oddity, lines in label.oddities.items():
+            self._oddities.add(f"label.{oddity}", f"{name}:{lines[0]}", count=len(lines))
+
+    def _open_images(self) -> None:
+        sizes: dict[str, int] = {}
+        for split, found in self._splits.items():
+            for file in found.images:
+                if not file.size:
+                    self._faults.add("image.empty", file.name)
+            opened = list(self._opened([file.name for file in found.images if file.size]))
+            self.holdings[split].images_opened = len(opened)
+            sizes |= {name: self._source.files[name].size for name in opened}
+        for name, head, tail in self._source.ends(list(sizes)):
+            image = look(name, sizes[name], head, tail)
+            if image.fault:
+                self._faults.add(image.fault.code, name, image.fault.words)
+            for oddity in image.oddities:
+                self._oddities.add(oddity.code, name, oddity.words)
+
+    def _opened(self, names: list[str]) -> Iterator[str]:
+        """The images of a split that are opened: all, or its share of the source's sample."""
+        most = self._source.image_sample
+        if most is None or self._settings.checks.images == "all":
+            yield from names
+        else:
+            yield from sample(names, max(1, most // len(self._splits)))
