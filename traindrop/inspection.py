@@ -100,12 +100,12 @@ class Inspection:
                 )
 
     def _task(self) -> str:
-        """`segment` where the model is made for it or most labels are, else `detect`; empty without objects."""
+        """What most labels are made for; boxes among polygons are all the same to a detection model."""
         boxes = sum(len(holding.with_boxes) for holding in self.holdings.values())
         polygons = sum(len(holding.with_polygons) for holding in self.holdings.values())
-        if boxes and polygons:
-            return self._settings.task or "segment"
-        return "segment" if polygons else "detect" if boxes else ""
+        if boxes and (boxes > polygons or self._settings.task == "detect"):
+            return "detect"
+        return "segment" if polygons else ""
 
     def _judge_labels(self) -> None:
         holdings_of: dict[str, list[Holding]] = {}
