@@ -16,6 +16,7 @@ from traindrop import drops, messages
 from traindrop.data_yaml import describe
 from traindrop.ending import explain
 from traindrop.intake import drop_of
+from traindrop.labels import judge
 from traindrop.problems import Problem
 from traindrop.settings import Layer, merge
 
@@ -143,12 +144,13 @@ def test_any_data_yaml_is_taken_or_explained(examples: int, row: Rows) -> None:
 
 
 @EXAMPLES
-def test_any_label_is_for_a_task_or_for_none(examples: int, row: Rows) -> None:
-    def any_labels(labels: list[bytes]) -> None:
-        assert rules.task_of(labels) in ("segment", "detect", None)
+def test_any_label_is_judged(examples: int, row: Rows) -> None:
+    def any_label(content: bytes) -> None:
+        label = judge(content, 3)
+        assert label.fault is None or (label.fault.code.startswith("label.") and not label.instances)
 
     rows = st.text(st.sampled_from("0123456789. \n\t-e\u2028\ufeff"), max_size=80).map(str.encode)
-    fill(row, "any label", "sets of labels", examples, any_labels, st.lists(st.binary(max_size=80) | rows, max_size=4))
+    fill(row, "any label", "labels", examples, any_label, st.binary(max_size=80) | rows)
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
