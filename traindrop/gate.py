@@ -136,7 +136,8 @@ class Gate:
         run_id, mark = run["run_id"], found.verdict.fingerprint
         earlier = self._claim(run, mark, force=found.settings.force)
         if earlier:
-            message = messages.unchanged(run, earlier["owner"], earlier.get("phase", "training"))
+            owner = self.runs.find(earlier["owner"]) or {"run_id": earlier["owner"]}
+            message = messages.unchanged(run, owner, earlier.get("phase", "training"))
             self._record(run, status="Unchanged", fingerprint=mark, same_as=earlier["owner"], ended_at=self._now())
             return {"verdict": "unchanged", "run_id": run_id, "dataset": run["dataset"], "message": message.as_dict()}
         uri = self._write_verdict(run_id, found.verdict)

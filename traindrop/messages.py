@@ -130,14 +130,17 @@ def _totals(errors: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(shown) + (f" and {more} other kinds" if more else "")
 
 
-def unchanged(run: Mapping[str, Any], earlier: str, state: str) -> Message:
-    """The same data with the same settings was trained, or is being trained, by another run."""
+def unchanged(run: Mapping[str, Any], earlier: Mapping[str, Any], state: str) -> Message:
+    """The same data with the same settings was trained, or is being trained, by the `earlier` run."""
     doing = "was already trained" if state == "trained" else "is being trained right now"
+    arn, report = earlier.get("execution_arn"), earlier.get("report_uri")
     return compose(
         "Unchanged",
         f"this data with these settings {doing}",
         [
-            f"Run {earlier} has it; nothing new was started and nothing is charged.",
+            f"Run {earlier['run_id']} has it; nothing new was started and nothing is charged.",
+            f"Its report, with the model beside it:\n  {report}" if report else "",
+            f"That run in the console:\n  {console_link(arn)}" if arn else "",
             "To train it all the same, set `force: true` in training.yaml.",
         ],
         run,

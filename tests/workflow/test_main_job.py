@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -149,7 +150,8 @@ def test_the_same_data_with_the_same_settings_is_not_trained_twice_unless_forced
     time.sleep(1)
     stack.drop_zip("twice")
     message = stack.message("twice", "Unchanged")
-    assert first["name"] in message["body"]
+    assert f"/{first['name']}/report.html" in message["body"]
+    assert quote(first["executionArn"], safe=":") in message["body"]
     assert message["run_id"] != first["name"]
     time.sleep(1)
     stack.drop_zip(
