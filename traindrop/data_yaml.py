@@ -5,8 +5,8 @@ Of its keys only these are read, by ultralytics' own rules; what else it says is
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,56 +18,113 @@ _YAML_LIMIT = 256 * 1024
 _MOST_PATHS = 1000
 _MOST_CLASSES = 10_000
 _NAME_LIMIT = 128
-_SPLIT_KEYS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
+_SPLIT_KEYS = {
+    "train": ("training", "images/train"),
+    "val": ("validation", "images/val"),
+    "test": ("test", "images/test"),
+}
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel = 2  # aliases can make a small file print as gigabytes
+_SHOWN.maxstring = 60
 
 
 @dataclass(frozen=True)
 class Description:
-    """A normalised data.yaml: class names by index and, per split, paths relative to the dataset's root."""
+    """A data.yaml that was read: class names by index, and as they were written the path and the entries of each split.
+
+    A split has one entry alone or a list of them, which ultralytics reads differently; `Layout.place` says where they
+    lead.
+    """
 
     names: dict[int, str]
-    splits: dict[str, list[str]]
+    splits: Mapping[str, str | list[str]]
+    path: str = ""
 
 
 def describe(text: bytes, place: str) -> tuple[Description | None, list[Problem]]:
-    """Normalise a data.yaml; unknown keys, `download:` among them, are dropped and never acted on."""
-    if len(text) > _YAML_LIMIT:
-        return None, [
-            Problem("data_yaml.too_large", f"{place} has {len(text)} bytes; at most {_YAML_LIMIT} are read", [place])
-        ]
-    try:
-        values = read_yaml(text.decode("utf-8-sig", errors="replace").encode())
-    except NotYaml as error:
-        return None, [Problem("data_yaml.not_yaml", f"{place} is not YAML: {error}", [place])]
-    if not isinstance(values, dict):
-        return None, [Problem("data_yaml.not_a_mapping", f"{place} must hold `train:`, `val:` and `names:`", [place])]
+    """Read a data.yaml; unknown keys, `download:` among them, are dropped and never acted on.
+
+    The rules are those of `check_det_dataset` (ultralytics 8.4.190). None stands for a file with errors.
+    """
     problems: list[Problem] = []
+    values = _values(text, place, problems)
+    if values is None:
+        return None, problems
     names = _names(values, place, problems)
-    splits: dict[str, list[str]] = {}
-    for split, keys in _SPLIT_KEYS.items():
-        value = next((values[key] for key in keys if values.get(key) is not None), None)
-        if value is None:
-            if split != "test":
-                problems.append(
-                    Problem(
-                        "data_yaml.no_split",
-                        f"{place} has no `{split}:`; name the folder of the "
-                        f"{'validation' if split == 'val' else 'training'} images, such as "
-                        f"`{split}: images/{split}`",
-                        [place],
-                    )
+    splits: dict[str, str | list[str]] = {}
+    for split, (key, cure) in _SPLIT_KEYS.items():
+        written = "validation" if split == "val" and "val" not in values else split
+        if (value := values.get(written)) not in (None, "", []):
+            splits[split] = _entries(value, f"{place}: {written}", problems)
+        elif split != "test":
+            problems.append(
+                Problem(
+                    "data_yaml.no_split",
+                    f"{place} has no `{split}:`; name the folder of the {key} images, such as `{split}: {cure}`",
+                    [place],
                 )
-            continue
-        base = values.get("path")
-        paths = _paths(value, base if isinstance(base, str) else "", f"{place}: {split}", problems)
-        if paths:
-            splits[split] = paths
-    return (None if problems else Description(names, splits)), problems
+            )
+    path = values.get("path")
+    if not isinstance(path, str | None):
+        problems.append(
+            Problem("data_yaml.bad_path", f"{place}: `path` is {_SHOWN.repr(path)}, no path; leave it out", [place])
+        )
+    problems += _other_tasks(values, place)
+    if any(not problem.warning for problem in problems):
+        return None, problems
+    return Description(names, splits, path or ""), problems
+
+
+def _values(text: bytes, place: str, problems: list[Problem]) -> dict[Any, Any] | None:
+    """The top level of the file, in which the word None is null to ultralytics."""
+    if len(text) > _YAML_LIMIT:
+        words = f"{place} has {len(text)} bytes; at most {_YAML_LIMIT} are read"
+        problems.append(Problem("data_yaml.too_large", words, [place]))
+        return None
+    try:
+        values = read_yaml(text.decode("utf-8-sig").encode())
+    except UnicodeDecodeError as error:
+        words = f"{place} is not UTF-8 text (byte {error.start}); save it as such"
+        problems.append(Problem("data_yaml.not_yaml", words, [place]))
+        return None
+    except NotYaml as error:
+        problems.append(Problem("data_yaml.not_yaml", f"{place} is not YAML: {error}", [place]))
+        return None
+    if not isinstance(values, dict):
+        words = f"{place} must hold `train:`, `val:` and `names:`"
+        problems.append(Problem("data_yaml.not_a_mapping", words, [place]))
+        return None
+    return {key: None if isinstance(value, str) and value == "None" else value for key, value in values.items()}
+
+
+def _other_tasks(values: Mapping[Any, Any], place: str) -> Iterator[Problem]:
+    """What says that the dataset is for something else than segmentation or detection in colour."""
+    if values.get("kpt_shape") is not None or values.get("flip_idx") is not None:
+        yield Problem(
+            "task.unsupported",
+            f"{place} describes keypoints (`kpt_shape`), so this is a pose dataset; segmentation and detection alone "
+            "are trained here. Export polygons or boxes",
+            [place],
+        )
+    channels = values.get("channels")
+    if type(channels) is int and channels == 1:
+        yield Problem(
+            "data_yaml.one_channel",
+            f"{place} says `channels: 1`; the images are trained on as colour images of 3 channels, grey ones too",
+            [place],
+            warning=True,
+        )
+    elif channels is not None and not (type(channels) is int and channels == 3):
+        yield Problem(
+            "data_yaml.channels",
+            f"{place} says `channels: {_SHOWN.repr(channels)}`; only images of 3 channels are trained on",
+            [place],
+        )
 
 
 def _names(values: Mapping[str, Any], place: str, problems: list[Problem]) -> dict[int, str]:
-    names, count = values.get("names"), values.get("nc")
-    if names is None and isinstance(count, int) and 0 < count <= _MOST_CLASSES:
+    names, count = values.get("names"), _count(values, place, problems)
+    if names is None and count is not None and 0 < count <= _MOST_CLASSES:
         return {index: f"class_{index}" for index in range(count)}
     if isinstance(names, list):
         names = dict(enumerate(names))
@@ -111,7 +168,7 @@ def _names(values: Mapping[str, Any], place: str, problems: list[Problem]) -> di
                 [place],
             )
         )
-    if isinstance(count, int) and count != len(names):
+    if count is not None and count != len(names):
         problems.append(
             Problem(
                 "data_yaml.names_differ_from_nc",
@@ -122,40 +179,39 @@ def _names(values: Mapping[str, Any], place: str, problems: list[Problem]) -> di
     return dict(sorted(named.items()))
 
 
+def _count(values: Mapping[Any, Any], place: str, problems: list[Problem]) -> int | None:
+    """The number of classes that `nc` gives, a whole number in whatever form; None without one."""
+    if "nc" not in values:
+        return None
+    try:
+        count = float(values["nc"])
+        if count.is_integer():
+            return int(count)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    problems.append(
+        Problem(
+            "data_yaml.bad_nc",
+            f"{place}: `nc` is {_SHOWN.repr(values['nc'])}, no number of classes; correct it, or leave it out",
+            [place],
+        )
+    )
+    return None
+
+
 def _is_name(value: Any) -> bool:
     """Whether a class can be called that; an alias to a whole tree, which prints without end, is looked at only."""
     text = str(value) if isinstance(value, (str, int, float)) else ""
     return bool(text.strip()) and len(text) <= _NAME_LIMIT and text.isprintable()
 
 
-def _paths(value: Any, base: str, place: str, problems: list[Problem]) -> list[str]:
+def _entries(value: Any, place: str, problems: list[Problem]) -> str | list[str]:
     entries = value if isinstance(value, list) else [value]
-    if not entries or not all(isinstance(entry, str) and entry.strip() for entry in entries):
-        problems.append(Problem("data_yaml.bad_split", f"{place} must be a path or a list of paths", [place]))
-        return []
-    if len(entries) > _MOST_PATHS or any(len(entry) > 1024 or not entry.isprintable() for entry in entries):
-        problems.append(
-            Problem(
-                "data_yaml.bad_split",
-                f"{place} must be at most {_MOST_PATHS} paths of printable characters; list images in a .txt file",
-                [place],
-            )
-        )
-        return []
-    return list(dict.fromkeys(_relative(entry, base, roboflow=isinstance(value, str)) for entry in entries))
-
-
-def _relative(entry: str, base: str, *, roboflow: bool) -> str:
-    """Path of a split below the dataset's root, as ultralytics finds it.
-
-    The root is the folder of data.yaml whatever `path` says, because that is where the drop lies; an absolute
-    `path` of the author's machine is cut off. `../train/images` of Roboflow's exports means `train/images`.
-    """
-    entry = entry.strip().replace("\\", "/")
-    base = base.strip().replace("\\", "/").rstrip("/")
-    if base and entry.startswith(f"{base}/"):
-        entry = entry[len(base) + 1 :]
-    if roboflow and entry.startswith("../"):
-        entry = entry[3:]
-    parts = [part for part in posixpath.normpath(entry.lstrip("/")).split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or "."
+    if not all(isinstance(entry, str) and entry.strip() for entry in entries):
+        words = f"{place} must be a path or a list of paths"
+    elif len(entries) > _MOST_PATHS or any(len(entry) > 1024 or not entry.isprintable() for entry in entries):
+        words = f"{place} must be at most {_MOST_PATHS} paths of printable characters; list images in a .txt file"
+    else:
+        return entries if isinstance(value, list) else str(value)
+    problems.append(Problem("data_yaml.bad_split", words, [place]))
+    return []

@@ -7,32 +7,21 @@ Pure: a dataset is a listing of its files and a way to read a few of them. The r
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traindrop.data_yaml import Description
+from traindrop.layout import Layout, is_hidden, is_image, lines, several
 from traindrop.problems import EXAMPLES, Problem
+from traindrop.split_faults import Faults
 
-IMAGE_SUFFIXES = frozenset(
-    [".avif", ".bmp", ".dng", ".heic", ".heif", ".jp2", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp"]
-)
 _LISTS_LIMIT = 16 * 1024 * 1024
-_LABEL_LIMIT = 64 * 1024
-_NOT_LABELS = frozenset(
-    {
-        "classes.txt",
-        "labels.txt",
-        "names.txt",
-        "notes.txt",
-        "readme.txt",
-        "license.txt",
-        "readme.dataset.txt",
-        "readme.roboflow.txt",
-        "obj.names",
-        "train.txt",
-        "val.txt",
-        "test.txt",
-    }
+_NOT_LABELS = re.compile(
+    r"(classes|labels|names|notes|data|requirements|readme.*|license.*|copying|attribution"
+    r"|(autosplit_)?(train|trainval|val|valid|validation|test))\.txt",
+    re.IGNORECASE,
 )
 
 
@@ -51,20 +40,21 @@ class File:
 
 @dataclass
 class Split:
-    """The files that a split trains or validates on."""
+    """The files that a split trains or validates on, and the folders and lists that its entries lead to.
+
+    `images` are in the order of their names, each once; `backgrounds` are those without a label, `orphans` the labels
+    without an image.
+    """
 
     images: list[File] = field(default_factory=list)
     labels: list[File] = field(default_factory=list)
+    backgrounds: list[File] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
-    duplicates: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, int]:
         """Images, labels, and backgrounds (images without a label)."""
-        return {
-            "images": len(self.images),
-            "labels": len(self.labels),
-            "backgrounds": len(self.images) - len(self.labels),
-        }
+        return {"images": len(self.images), "labels": len(self.labels), "backgrounds": len(self.backgrounds)}
 
 
 def is_noise(name: str) -> bool:
@@ -86,112 +76,154 @@ def label_of(image: str) -> str:
     return posixpath.splitext(path)[0][1:] + ".txt"
 
 
+def hint_of_classification(names: Collection[str]) -> str:
+    """What to say besides that there is no data.yaml where images without labels lie in `train/<class>/`."""
+    images = [name for name in names if is_image(name)]
+    classes = {tuple(name.split("/")[-3:-1]) for name in images}
+    if not any(len(parts) == 2 and parts[0] == "train" and parts[1] != "images" for parts in classes):
+        return ""
+    if any(label_of(image) in names for image in images):
+        return ""
+    return (
+        "; images in a folder of their own for each class are a dataset for classification, and segmentation and "
+        "detection alone are trained here"
+    )
+
+
 def resolve(
     description: Description, files: Mapping[str, File], read: Callable[[str], bytes]
 ) -> tuple[dict[str, Split], list[Problem]]:
     """The images and labels of each split, and what does not pair up.
 
-    `files` maps relative paths to files, noise left out; `read` answers the content of one of them.
+    Every split's images are those that ultralytics' own loader lists, each once. What is wrong with the test split,
+    which training does not use, is only warned of.
+
+    Args:
+        description: what data.yaml says.
+        files: the files by their paths relative to the dataset's root, noise left out.
+        read: answers the content of one of them.
     """
-    problems: list[Problem] = []
-    splits: dict[str, Split] = {}
-    lists = {entry for entries in description.splits.values() for entry in entries if _is_list(entry)}
-    if sum(files[entry].size for entry in lists if entry in files) > _LISTS_LIMIT:
-        return {}, [
-            Problem(
-                "split.list_too_large",
-                f"the lists of images that data.yaml names have more than {_LISTS_LIMIT // 1024**2} MiB; name folders",
-                sorted(lists),
-            )
-        ]
+    layout = Layout(files)
+    base = layout.base(description.path, description.splits.get("train", []))
+    splits = {name: Split() for name in description.splits}
+    faults = {name: Faults(name, warned_of=name == "test") for name in splits}
     for name, entries in description.splits.items():
-        split = splits[name] = Split()
-        seen: set[str] = set()
-        folders: set[str] = set()
-        for entry in entries:
-            found = list(dict.fromkeys(_images(entry, files, read, folders)))
-            if not found:
-                problems.append(
-                    Problem(
-                        "split.no_images",
-                        f"data.yaml names `{name}: {entry}`, but no image lies there; upload the "
-                        f"images there, or correct the path",
-                        [entry],
-                        passing=True,
-                    )
-                )
-            split.images += [files[image] for image in found if image not in seen]
-            seen.update(found)
-        wanted = {label_of(image.name) for image in split.images}
-        split.labels = [files[label] for label in sorted(wanted) if label in files]
-        split.orphans = sorted(label for label in _labels_in(folders, files) if label not in wanted)
-        if split.orphans:
-            problems.append(
-                Problem(
-                    "label.without_image",
-                    f"labels of the {name} split without an image: {len(split.orphans)}, such as {split.orphans[0]}; "
-                    "upload the missing image or delete the label",
-                    split.orphans[:EXAMPLES],
-                    len(split.orphans),
-                    passing=True,
-                )
-            )
-        if split.images and not split.labels and name != "test":
-            problems.append(
-                Problem(
-                    "split.no_labels",
-                    f"none of the {len(split.images)} images of the {name} split has a label; expected "
-                    f"for instance {label_of(split.images[0].name)}",
-                    [split.images[0].name],
-                    len(split.images),
-                    passing=True,
-                )
-            )
-    problems += _overlap(splits)
-    return splits, problems
+        for entry in several(entries):
+            place = layout.place(entry, base, alone=isinstance(entries, str))
+            if place is None:
+                faults[name].add("split.no_images", entry)
+            else:
+                splits[name].places.append(place)
+    lists = sorted({place for split in splits.values() for place in split.places if place in layout.names})
+    if sum(files[layout.names[place]].size for place in lists if not is_image(place)) > _LISTS_LIMIT:
+        words = f"the lists of images that data.yaml names have more than {_LISTS_LIMIT // 1024**2} MiB; name folders"
+        return {}, [Problem("split.list_too_large", words, lists)]
+    images: dict[str, list[str]] = {}
+    for name, split in splits.items():
+        images[name] = _images(split, layout, read, faults[name])
+        split.images = [files[layout.names[image]] for image in images[name]]
+        _pair(split, images[name], files, layout, faults[name])
+    _look_for_orphans(splits, images, layout, lists, faults)
+    found = [problem for name in splits for problem in faults[name].problems()]
+    return splits, [*found, *_overlap(splits)]
 
 
-def _images(entry: str, files: Mapping[str, File], read: Callable[[str], bytes], folders: set[str]) -> Iterable[str]:
-    if _is_list(entry):
-        if entry not in files:
-            return
-        for line in read(entry).decode("utf-8", errors="replace").split("\n"):
-            path = line.strip().replace("\\", "/")
-            if not path:
-                continue
-            if path.startswith("./"):
-                path = posixpath.join(posixpath.dirname(entry), path[2:])
-            path = posixpath.normpath(path).lstrip("/")
-            if path in files and is_image(path):
-                folders.add(posixpath.dirname(path))
-                yield path
-    elif entry in files and is_image(entry):
-        yield entry
+def _images(split: Split, layout: Layout, read: Callable[[str], bytes], faults: Faults) -> list[str]:
+    """Images that the folders and lists of a split hold, each once and in order."""
+    found: set[str] = set()
+    for place, times in Counter(split.places).items():
+        if place in layout.folders:
+            here = layout.images_below(place)
+            if not here:
+                faults.add("split.no_images", place or ".")
+        elif is_image(place):
+            faults.add("split.entry_is_an_image", place)
+            continue
+        else:
+            here = list(_listed(place, read(layout.names[place]), layout, faults))
+        fresh = set(here) - found
+        if twice := times * len(here) - len(fresh):
+            known = (image for image in here if image not in fresh)
+            faults.add("split.listed_twice", next(known, "") or Counter(here).most_common(1)[0][0], twice)
+        found |= fresh
+    return sorted(found)
+
+
+def _listed(name: str, content: bytes, layout: Layout, faults: Faults) -> Iterator[str]:
+    """Images that a list names."""
+    number = 0
+    try:
+        for number, line in lines(content):
+            if not is_image(line):
+                faults.add("split.line_is_no_image", f"{name}:{number}")
+            elif image := layout.listed(line, name):
+                yield image
+            else:
+                faults.add("split.image_missing", f"{name}:{number}")
+    except UnicodeDecodeError:
+        faults.add("split.list_not_text", name)
     else:
-        prefix = "" if entry == "." else f"{entry.rstrip('/')}/"
-        folders.add(prefix.rstrip("/"))
-        yield from sorted(name for name in files if name.startswith(prefix) and is_image(name))
+        if not number:
+            faults.add("split.no_images", name)
 
 
-def _is_list(entry: str) -> bool:
-    return entry.lower().endswith(".txt")
+def _pair(split: Split, images: Sequence[str], files: Mapping[str, File], layout: Layout, faults: Faults) -> None:
+    """Give a split its labels and its backgrounds."""
+    labels = list(map(label_of, images))
+    users = Counter(labels)
+    split.labels = [files[layout.names[label]] for label in sorted(users) if label in layout.names]
+    for file, image, label in zip(split.images, images, labels, strict=True):
+        if label not in layout.names:
+            split.backgrounds.append(file)
+        elif users[label] > 1:
+            faults.add("label.shared", image)
+    if split.images and not split.labels and faults.split != "test":
+        faults.add("split.no_labels", labels[0], len(images))
 
 
-def is_image(name: str) -> bool:
-    """Whether ultralytics takes a file for an image, by its suffix in any case."""
-    return posixpath.splitext(name)[1].lower() in IMAGE_SUFFIXES
+def _look_for_orphans(
+    splits: Mapping[str, Split],
+    images: Mapping[str, Sequence[str]],
+    layout: Layout,
+    lists: Sequence[str],
+    faults: Mapping[str, Faults],
+) -> None:
+    """Find what lies among the labels of a split and is none: those of no image, and those of another suffix.
+
+    They lie where the labels of a split's images do, or anywhere below the labels of a folder that it names.
+    """
+    beside: dict[str, str] = {}
+    below: dict[str, str] = {}
+    for name, split in splits.items():
+        for folder in set(map(posixpath.dirname, images[name])):
+            beside.setdefault(_labels_of(folder), name)
+        for place in split.places:
+            if place in layout.folders:
+                below.setdefault(_labels_of(place), name)
+
+    def owner(folder: str) -> str:
+        if folder not in below:
+            below[folder] = owner(posixpath.dirname(folder)) if folder else ""
+        return below[folder]
+
+    used = {*map(label_of, layout.images), *lists}
+    for label in sorted(layout.names):
+        if label[-4:].lower() != ".txt" or label in used or is_hidden(label):
+            continue
+        folder, _, base = label.rpartition("/")
+        name = beside.get(folder) or owner(folder)
+        if not name or _NOT_LABELS.fullmatch(base):
+            continue
+        if label.endswith(".txt"):
+            splits[name].orphans.append(label)
+            faults[name].add("label.without_image", label)
+        else:
+            faults[name].add("label.wrong_suffix", label)
 
 
-def _labels_in(folders: set[str], files: Mapping[str, File]) -> Iterable[str]:
-    """Label files that lie where the labels of images in these folders are looked for."""
-    below = {posixpath.dirname(label_of(f"{folder}/x.png" if folder else "x.png")) for folder in folders}
-    for name in files:
-        if name.endswith(".txt") and posixpath.basename(name).lower() not in _NOT_LABELS:
-            folder = name.rpartition("/")[0]
-            while folder and folder not in below:
-                folder = folder.rpartition("/")[0]
-            if folder in below:
-                yield name
+def _labels_of(folder: str) -> str:
+    """The folder where the labels of the images in a folder lie."""
+    return posixpath.dirname(label_of(f"{folder}/x.png" if folder else "x.png"))
 
 
 def _overlap(splits: Mapping[str, Split]) -> list[Problem]:

@@ -211,7 +211,7 @@ class Gate:
                 "file": run["key"].rsplit("/", 1)[-1] if run["form"] == "archive" else None,
                 "root": source.root,
                 "names": names,
-                "splits": found.description.splits,
+                "splits": {split: [place or "." for place in files.places] for split, files in found.splits.items()},
             },
             "expected": {split: {"images": counts["images"]} for split, counts in found.verdict.splits.items()},
             "manifest": MANIFEST,

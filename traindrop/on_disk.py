@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from traindrop.data_yaml import DATA_FILES
-from traindrop.dataset import File, is_noise
+from traindrop.dataset import File, hint_of_classification, is_noise
 from traindrop.member_names import fault_of
 from traindrop.problems import Problem
 from traindrop.sources import HEAD_BYTES, MAX_ENTRIES, READ_LIMIT, TAIL_BYTES, Source, SourceError
@@ -28,7 +28,8 @@ def open_path(path: Path) -> Source:
         if not any((path / name).is_file() for name in DATA_FILES):
             below = next((found for name in DATA_FILES for found in sorted(path.glob(f"*/{name}"))), None)
             hint = f"give {below.parent}, which has one" if below else "give the folder that holds it, or a zip"
-            raise SourceError(Problem("data_yaml.missing", f"{path} has no data.yaml; {hint}", [str(path)]))
+            seen = hint_of_classification([item.relative_to(path).as_posix() for item in path.glob("*/*/*")])
+            raise SourceError(Problem("data_yaml.missing", f"{path} has no data.yaml{seen}; {hint}", [str(path)]))
         return DiskFolder(path)
     if not path.is_file():
         raise SourceError(

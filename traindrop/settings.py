@@ -23,6 +23,13 @@ MODELS = tuple(
     for task in ("", "-seg")
     for kind in (".pt", ".yaml")
 )
+_OTHER_TASKS = {
+    "pose": "keypoints",
+    "obb": "oriented boxes",
+    "cls": "classification",
+    "sem": "semantic segmentation",
+    "depth": "depth",
+}
 _CHECKPOINT = re.compile(r"s3://[a-z0-9.-]{3,63}/[A-Za-z0-9._/-]{1,900}\.pt")
 _TEXT_LIMIT = 64 * 1024
 _MOST_PROBLEMS = 20
@@ -129,6 +136,11 @@ class TrainingSettings(BaseModel):
     def _known_model(cls, value: str) -> str:
         if value in MODELS or value == "best" or _CHECKPOINT.fullmatch(value):
             return value
+        for task, words in _OTHER_TASKS.items():
+            if re.search(rf"-{task}\b", value):
+                raise ValueError(
+                    f"a model for segmentation (yolov8n-seg.pt) or detection (yolov8n.pt), not for {words}"
+                )
         raise ValueError(
             "a known YOLO name such as yolov8n-seg.pt, its architecture yolov8n-seg.yaml, "
             f"s3://<ArtifactBucket>/…/best.pt, or best{_closest(value, MODELS)}"

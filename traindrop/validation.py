@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from traindrop import balance
 from traindrop.data_yaml import DATA_FILES, Description, describe
-from traindrop.dataset import Split, resolve
+from traindrop.dataset import Split, hint_of_classification, resolve
 from traindrop.inspection import Inspection
 from traindrop.problems import Problem, Verdict
 from traindrop.settings import Layer, TrainingSettings, merge
@@ -76,7 +76,7 @@ def _described(name: str, source: Source) -> tuple[Description | None, list[Prob
         Problem(
             "data_yaml.missing",
             "there is no data.yaml beside the images yet; upload it to the "
-            f"dataset's folder, datasets/{name}/data.yaml",
+            f"dataset's folder, datasets/{name}/data.yaml{hint_of_classification(source.files)}",
             passing=True,
         )
     ]

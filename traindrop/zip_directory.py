@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from traindrop.data_yaml import DATA_FILES
-from traindrop.dataset import is_noise
+from traindrop.dataset import hint_of_classification, is_noise
 from traindrop.member_names import collision_of, fault_of
 from traindrop.problems import Problem
 from traindrop.sources import MAX_ENTRIES, SourceError
@@ -206,7 +206,7 @@ def _root(shown: str, entries: Mapping[str, zipfile.ZipInfo]) -> str:
         if any(top + name in entries for name in DATA_FILES):
             return top
     found = next((name for name in entries if posixpath.basename(name) in DATA_FILES), None)
-    hint = f"; there is one at {found}, too deep" if found else ""
+    hint = f"; there is one at {found}, too deep" if found else hint_of_classification(entries)
     raise SourceError(
         Problem(
             "data_yaml.missing",

@@ -3,74 +3,12 @@
 import pytest
 
 from traindrop import dataset as rules
-from traindrop.data_yaml import Description, describe
-from traindrop.dataset import File, label_of, resolve
+from traindrop.data_yaml import Description
+from traindrop.dataset import File, hint_of_classification, label_of, resolve
 
 
 def listing(*names: str) -> dict[str, File]:
     return {name: File(name, 10, "0") for name in names}
-
-
-def codes(text: str) -> list[str]:
-    return [problem.code for problem in describe(text.encode(), "data.yaml")[1]]
-
-
-@pytest.mark.parametrize(
-    ("text", "splits"),
-    [
-        ("train: images/train\nval: images/val\nnames: [room]", {"train": ["images/train"], "val": ["images/val"]}),
-        (
-            "path: /home/me/rooms\ntrain: images/train\nval: images/val\nnames: [room]",
-            {"train": ["images/train"], "val": ["images/val"]},
-        ),
-        (
-            "path: /home/me/rooms\ntrain: /home/me/rooms/images/train\nval: images/val\nnames: [room]",
-            {"train": ["images/train"], "val": ["images/val"]},
-        ),
-        (
-            "train: ../train/images\nval: ../valid/images\nnames: [room]\nnc: 1",
-            {"train": ["train/images"], "val": ["valid/images"]},
-        ),
-        (
-            "train: [a/images, b/images]\nvalidation: v.txt\nnames: {0: room}",
-            {"train": ["a/images", "b/images"], "val": ["v.txt"]},
-        ),
-        ("train: .\nval: ./\nnc: 1", {"train": ["."], "val": ["."]}),
-        (
-            "path: ..\\data\ntrain: images\\train\nval: images\\val\nnames: [room]",
-            {"train": ["images/train"], "val": ["images/val"]},
-        ),
-    ],
-)
-def test_a_split_is_found_below_the_folder_of_data_yaml(text: str, splits: dict[str, list[str]]) -> None:
-    description, found = describe(text.encode(), "data.yaml")
-    assert not found
-    assert description is not None
-    assert description.splits == splits
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        ("train: a\nnames: [x]", "data_yaml.no_split"),
-        ("val: a\nnames: [x]", "data_yaml.no_split"),
-        ("train: a\nval: b", "data_yaml.no_names"),
-        ("train: a\nval: b\nnames: room", "data_yaml.no_names"),
-        ("train: a\nval: b\nnames: {0: a, 2: b}", "data_yaml.bad_names"),
-        ("train: a\nval: b\nnames: [a]\nnc: 2", "data_yaml.names_differ_from_nc"),
-        ("train: {a: 1}\nval: b\nnames: [a]", "data_yaml.bad_split"),
-        ("[", "data_yaml.not_yaml"),
-        ("just words", "data_yaml.not_a_mapping"),
-        ("!!python/object/apply:os.system ['true']", "data_yaml.not_yaml"),
-    ],
-)
-def test_a_fault_in_data_yaml_has_its_code(text: str, code: str) -> None:
-    assert code in codes(text)
-
-
-def test_nothing_of_data_yaml_but_classes_and_splits_is_kept() -> None:
-    description, _ = describe(b"train: a\nval: b\nnames: [x]\ndownload: 'import os'", "data.yaml")
-    assert description == Description({0: "x"}, {"train": ["a"], "val": ["b"]})
 
 
 @pytest.mark.parametrize(
@@ -106,15 +44,76 @@ def test_images_without_labels_are_backgrounds_and_labels_without_images_are_fau
     ]
 
 
-def test_a_list_file_names_images_relative_to_itself() -> None:
-    files = listing("lists/train.txt", "lists/images/1.jpg", "lists/labels/1.txt", "images/v.jpg", "labels/v.txt")
-    splits, found = resolve(
-        Description({0: "x"}, {"train": ["lists/train.txt"], "val": ["images"]}),
+def told(train: str, *names: str) -> dict[str, list[str]]:
+    """Codes and examples of what is wrong with a train split beside a good val split."""
+    files = listing(*names, "v/images/v.jpg", "v/labels/v.txt")
+    _, problems = resolve(Description({0: "x"}, {"train": train, "val": "v/images"}), files, lambda _: b"")
+    return {problem.code: list(problem.examples) for problem in problems}
+
+
+def test_labels_of_one_folder_belong_to_all_splits_that_lists_make_of_it() -> None:
+    names = [
+        f"{kind}/{number}.{suffix}" for number in range(3) for kind, suffix in (("images", "jpg"), ("labels", "txt"))
+    ]
+    files = listing(*names, "train.txt", "val.txt")
+    splits, problems = resolve(
+        Description({0: "x"}, {"train": "train.txt", "val": "val.txt"}),
         files,
-        lambda _: b"./images/1.jpg\n\n./images/missing.jpg\n",
+        lambda name: b"images/0.jpg" if name == "train.txt" else b"images/1.jpg",
     )
-    assert not found
-    assert [image.name for image in splits["train"].images] == ["lists/images/1.jpg"]
+    assert not problems
+    assert [label.name for label in splits["val"].labels] == ["labels/1.txt"]
+
+
+@pytest.mark.parametrize(
+    ("train", "image", "lost"),
+    [
+        ("images", "images/1.jpg", "labels/2.txt"),
+        ("images", "images/1.jpg", "labels/deep/er/2.txt"),
+        ("images", "images/deep/1.jpg", "labels/other/2.txt"),
+        ("a/images/b", "a/images/b/1.jpg", "a/labels/b/2.txt"),
+        ("flat", "flat/1.jpg", "flat/2.txt"),
+        ("flat", "flat/images/1.jpg", "flat/labels/2.txt"),
+        ("images", "images/x/images/1.jpg", "images/x/labels/2.txt"),
+    ],
+)
+def test_a_label_without_its_image_is_found_wherever_labels_lie(train: str, image: str, lost: str) -> None:
+    found = told(train, image, label_of(image), lost, lost.replace("2.txt", "classes.txt"))
+    assert found == {"label.without_image": [lost]}
+
+
+def test_texts_that_are_no_labels_are_none() -> None:
+    names = [
+        "README.roboflow.txt",
+        "classes.txt",
+        "requirements.txt",
+        "valid.txt",
+        "autosplit_train.txt",
+        "LICENSE.txt",
+    ]
+    files = listing("1.jpg", "1.txt", *names, "v/images/v.jpg", "v/labels/v.txt", "my list.txt")
+    splits = {"train": ".", "val": "v/images", "test": "my list.txt"}
+    _, problems = resolve(Description({0: "x"}, splits), files, lambda _: b"v/images/v.jpg")
+    assert [problem.code for problem in problems] == ["split.overlap"]
+
+
+def test_pairing_minds_upper_and_lower_case() -> None:
+    assert told("a", "a/IMG.jpg", "a/img.txt", "a/x.jpg", "a/x.txt") == {"label.without_image": ["a/img.txt"]}
+    assert told("a", "a/1.jpg", "a/1.TXT", "a/x.jpg", "a/x.txt") == {"label.wrong_suffix": ["a/1.TXT"]}
+
+
+def test_a_label_that_images_share_is_warned_of_and_makes_no_background() -> None:
+    names = ["a/1.jpg", "a/1.png", "a/1.txt", "a/2.jpg"]
+    splits, problems = resolve(Description({0: "x"}, {"train": "a"}), listing(*names), lambda _: b"")
+    assert splits["train"].counts() == {"images": 3, "labels": 1, "backgrounds": 1}
+    assert [file.name for file in splits["train"].backgrounds] == ["a/2.jpg"]
+    assert [(problem.code, problem.count, problem.warning) for problem in problems] == [("label.shared", 2, True)]
+
+
+def test_a_dataset_for_classification_is_told_what_it_is() -> None:
+    assert "classification" in hint_of_classification(["flowers/train/rose/1.jpg", "flowers/val/rose/2.jpg"])
+    assert not hint_of_classification(["train/images/1.jpg", "train/labels/1.txt", "readme.md"])
+    assert not hint_of_classification(["images/train/site/1.jpg", "labels/train/site/1.txt"])
 
 
 def test_an_empty_split_an_unlabelled_one_and_an_overlap_are_faults() -> None:
