@@ -12,8 +12,8 @@ import pytest
 from tests.faults.conftest import Rows
 from tests.oracle import Oracle
 from tests.pictures import made_by_hand
-from traindrop.dataset import IMAGE_SUFFIXES
 from traindrop.images import HEAD_BYTES, TAIL_BYTES, Image, look
+from traindrop.layout import IMAGE_SUFFIXES
 
 CASES = pytest.mark.parametrize(
     "cases", [pytest.param(3, marks=pytest.mark.brief), pytest.param(24, marks=pytest.mark.long)]
