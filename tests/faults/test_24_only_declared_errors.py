@@ -16,7 +16,7 @@ from traindrop import drops, messages
 from traindrop.data_yaml import describe
 from traindrop.ending import explain
 from traindrop.intake import drop_of
-from traindrop.labels import judge
+from traindrop.labels import Label, judge
 from traindrop.problems import Problem
 from traindrop.settings import Layer, merge
 
@@ -144,14 +144,35 @@ def test_any_data_yaml_is_taken_or_explained(examples: int, row: Rows) -> None:
     fill(row, "any data.yaml", "files", examples, any_data_yaml, YAML_FILES | known)
 
 
+def any_label(case: tuple[bytes, int]) -> None:
+    data, class_count = case
+    found = judge(data, class_count, tiny_below=0.1)
+    if found.fault:
+        assert found.fault.code.startswith("label.")
+        assert found.fault.words.isprintable()
+        assert 1 <= found.fault.line <= len(data)
+        assert found == Label(fault=found.fault)
+    else:
+        assert bool(found.task) == bool(found.instances)
+        assert all(0 <= index < class_count and count > 0 for index, count in found.instances.items())
+        assert all(lines == sorted(set(lines)) and lines[0] >= 1 for lines in map(list, found.oddities.values()))
+
+
 @EXAMPLES
 def test_any_label_is_judged(examples: int, row: Rows) -> None:
-    def any_label(content: bytes) -> None:
-        label = judge(content, 3)
-        assert label.fault is None or (label.fault.code.startswith("label.") and not label.instances)
-
-    rows = st.text(st.sampled_from("0123456789. \n\t-e\u2028\ufeff"), max_size=80).map(str.encode)
-    fill(row, "any label", "labels", examples, any_label, st.binary(max_size=80) | rows)
+    near = st.text(st.sampled_from("0123456789. \n\t-en\u2028\ufeff"), max_size=80).map(str.encode)
+    rows = st.lists(
+        st.lists(st.sampled_from(["0", "1", ".1", ".5", ".9", "1.1", "-.1"]), min_size=3, max_size=13).map(" ".join),
+        max_size=4,
+    ).map(lambda lines: "\n".join(lines).encode())
+    fill(
+        row,
+        "any label",
+        "labels",
+        examples,
+        any_label,
+        st.tuples(st.binary(max_size=80) | near | rows, st.integers(0, 3)),
+    )
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
