@@ -17,6 +17,7 @@ from traindrop.runs import Claims, Runs
 
 if TYPE_CHECKING:
     from traindrop.jobs import Places
+    from traindrop.object_reads import ObjectReads
     from traindrop.training import Trainer
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -88,6 +89,32 @@ def claims() -> Claims:
     return Claims(client("dynamodb"), ENVIRONMENT.CLAIMS_TABLE)
 
 
+def object_reads(bucket: str) -> ObjectReads:
+    """Reads of many objects of a bucket, with endpoint and credentials of the S3 client; obstore is imported here."""
+    from datetime import timedelta
+
+    from obstore.auth.boto3 import Boto3CredentialProvider
+    from obstore.store import S3Store
+
+    from traindrop.store_reads import StoreReads
+
+    endpoint = client("s3").meta.endpoint_url
+    return StoreReads(
+        S3Store(
+            bucket,
+            endpoint=endpoint,
+            region=client("s3").meta.region_name,
+            credential_provider=Boto3CredentialProvider(),
+            client_options={
+                "allow_http": endpoint.startswith("http://"),
+                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(seconds=60),
+            },
+            retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=3)},
+        )
+    )
+
+
 def places() -> Places:
     """Where things lie and what jobs run as."""
     from traindrop.jobs import Places
@@ -123,10 +150,7 @@ def aws_errors_named(handler: Handler) -> Handler:
             if answer["Error"]["Code"] in _TRANSIENT or status == 429 or status >= 500:
                 raise TransientError(str(error)) from error
             if answer["Error"]["Code"] in _DENIED:
-                raise AccessDenied(
-                    f"{error}. The role of this function may not do that: deploy the stack again to "
-                    "restore its policies, or ask who manages your organisation's"
-                ) from error
+                raise AccessDenied(error) from error
             raise
         except ParamValidationError:
             raise

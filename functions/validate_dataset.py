@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
+from environment import ENVIRONMENT, aws_errors_named, claims, client, object_reads, runs
 from events import Validate, received
 
 from traindrop.gate import Gate
@@ -22,6 +22,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     asked = received(Validate, event)
     gate = Gate(
         s3=client("s3"),
+        reads=object_reads,
         runs=runs(),
         claims=claims(),
         artifact_bucket=ENVIRONMENT.ARTIFACT_BUCKET,

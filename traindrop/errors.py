@@ -14,6 +14,13 @@ class TransientError(TraindropError):
 class AccessDenied(TraindropError):
     """A role of the stack lacks a permission: somebody changed a policy, or an organisation's rule forbids the call."""
 
+    def __init__(self, said: object) -> None:
+        """Add what to do to what AWS said."""
+        super().__init__(
+            f"{said}. The role of this function may not do that: deploy the stack again to "
+            "restore its policies, or ask who manages your organisation's"
+        )
+
 
 class RunNotFound(TraindropError):
     """No run record of that id: the state machine was started with an input that no drop made."""

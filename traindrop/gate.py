@@ -18,6 +18,7 @@ from traindrop.intake import drop_of, settle
 from traindrop.jobs import ladder
 from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
+from traindrop.object_reads import ObjectReads
 from traindrop.problems import Problem, Verdict
 from traindrop.runs import Claims, Runs, stop_wanted
 from traindrop.settings import Layer
@@ -37,6 +38,7 @@ class Gate:
     """Clients and limits of the validation step; times in seconds."""
 
     s3: S3Client
+    reads: Callable[[str], ObjectReads]
     runs: Runs
     claims: Claims
     artifact_bucket: str
@@ -67,11 +69,12 @@ class Gate:
         run_id = run_id_of_execution(execution["name"], started_at, drop["dataset"])
         run = {**drop, "run_id": run_id, "slug": slug_of(drop["dataset"]), "execution_arn": execution["arn"]}
         now = self.clock()
+        window_ends = started_at.timestamp() + self.upload_window_seconds
         try:
             source: Source = (
-                ArchiveSource(self.s3, drop["bucket"], drop["key"])
+                ArchiveSource(self.s3, self.reads(drop["bucket"]), drop["bucket"], drop["key"])
                 if drop["form"] == "archive"
-                else FolderSource(self.s3, drop["bucket"], drop["prefix"])
+                else FolderSource(self.s3, self.reads(drop["bucket"]), drop["bucket"], drop["prefix"])
             )
             rest = self.quiet_period_seconds - (now - source.newest.timestamp())
             if drop["form"] == "folder" and rest > 0:
@@ -85,9 +88,10 @@ class Gate:
             )
             found = self._with_model(run, source, found)
         except SourceError as error:
+            if error.problem.passing and now < window_ends:
+                return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
             verdict = Verdict(drop["dataset"], "segment", {}, {}, [error.problem])
             return self._rejected(run, verdict, incomplete=False)
-        window_ends = started_at.timestamp() + self.upload_window_seconds
         if drop["form"] == "folder" and found.verdict.may_be_uploading and now < window_ends:
             return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
         if drop["form"] == "folder":

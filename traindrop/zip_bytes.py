@@ -12,16 +12,16 @@ Span = tuple[int, int]
 
 
 class ZipBytes(Protocol):
-    """A zip of `size` bytes that came at `newest`; `name` is what messages call it, `place` where it lies.
-
-    `image_sample` is how many images a sampled check opens; None for all.
-    """
+    """A zip of `size` bytes that came at `newest`; `name` is what messages call it, `place` where it lies."""
 
     name: str
     place: str
     size: int
     newest: datetime
-    image_sample: int | None
+
+    @property
+    def image_sample(self) -> int | None:
+        """See `Source`."""
 
     def fetch(self, spans: Sequence[Span]) -> Iterator[tuple[int, bytes]]:
         """Index and bytes of each span, in any order; fewer bytes where the zip ends within it."""

@@ -1,4 +1,4 @@
-"""The bytes of a zip in S3."""
+"""A dataset as one zip in S3: its end first, then what lies elsewhere in few ranges of the same object."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
+from traindrop.errors import TransientError
+from traindrop.object_reads import ObjectGone, ObjectReads, Piece
 from traindrop.zip_archive import ZipArchive
 from traindrop.zip_bytes import Span
 
@@ -13,49 +17,76 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _TAIL = 1024 * 1024
+"""Room for the directory of some 9,000 files."""
+_BLOCK = 64 * 1024
+_FEW_REQUESTS = 4
 
 
 class ArchiveSource(ZipArchive):
     """A dataset as one zip in S3."""
 
-    def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
+    def __init__(self, s3: S3Client, reads: ObjectReads, bucket: str, key: str) -> None:
         """Read the zip's directory.
 
         Raises:
             SourceError: it cannot be unpacked safely, or holds no data.yaml.
         """
-        super().__init__(_ObjectZip(s3, bucket, key))
+        super().__init__(_ObjectZip(s3, reads, bucket, key))
 
 
 class _ObjectZip:
-    """The bytes of an object, pinned to one ETag; its last MiB is fetched ahead."""
+    """The bytes of an object as it was when its last MiB was read; `requests` have been made."""
 
-    image_sample: int | None = 2
+    def __init__(self, s3: S3Client, reads: ObjectReads, bucket: str, key: str) -> None:
+        self.name, self.place, self._reads = posixpath.basename(key), key, reads
+        self.requests = 1
+        try:
+            answer = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=-{_TAIL}")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InvalidRange":  # which is said of an empty object
+                raise
+            answer = s3.get_object(Bucket=bucket, Key=key)
+        tail = answer["Body"].read()
+        self.size = int(answer["ContentRange"].rpartition("/")[2]) if "ContentRange" in answer else len(tail)
+        self.newest, self._etag = answer["LastModified"], answer["ETag"]
+        self._known = [(self.size - len(tail), tail)]
 
-    def __init__(self, s3: S3Client, bucket: str, key: str) -> None:
-        head = s3.head_object(Bucket=bucket, Key=key)
-        self._s3, self._bucket, self._etag = s3, bucket, head["ETag"]
-        self.name, self.place, self.size, self.newest = (
-            posixpath.basename(key),
-            key,
-            head["ContentLength"],
-            head["LastModified"],
-        )
-        self._tail_start = max(0, self.size - _TAIL)
-        self._tail = self._get(self._tail_start, self.size) if self.size else b""
-
-    def _get(self, start: int, end: int) -> bytes:
-        return self._s3.get_object(
-            Bucket=self._bucket, Key=self.place, Range=f"bytes={start}-{end - 1}", IfMatch=self._etag
-        )["Body"].read()
+    @property
+    def image_sample(self) -> int:
+        """What is left of four requests, and one at least."""
+        return max(1, _FEW_REQUESTS - self.requests)
 
     def fetch(self, spans: Sequence[Span]) -> Iterator[tuple[int, bytes]]:
-        """Index and bytes of each span."""
+        """Index and bytes of each span; what is known is not asked for again."""
+        missing = []
         for index, (start, end) in enumerate(spans):
-            end = min(end, self.size)
-            if start >= end:
-                yield index, b""
-            elif start >= self._tail_start:
-                yield index, self._tail[start - self._tail_start : end - self._tail_start]
+            before, span, after = self._cut(start, min(end, self.size))
+            if span[0] < span[1]:
+                missing.append((index, before, span, after))
             else:
-                yield index, self._get(start, end)
+                yield index, before + after
+        pieces = [Piece(self.place, start, end, self._etag) for _, _, (start, end), _ in missing]
+        if len(pieces) == 1:  # data.yaml, beside which training.yaml lies
+            start, end = missing[0][2]
+            pieces = [Piece(self.place, start, max(end, min(start + _BLOCK, self._known[0][0])), self._etag)]
+        self.requests += len(pieces)
+        try:
+            for number, data in self._reads.fetch(pieces):
+                index, before, (start, end), after = missing[number]
+                if len(pieces) == 1 and len(data) <= _BLOCK:
+                    self._known[1:] = [(start, data)]
+                yield index, before + data[: end - start] + after
+        except ObjectGone as error:
+            raise TransientError(f"{error}; it is judged anew") from error
+
+    def _cut(self, start: int, end: int) -> tuple[bytes, Span, bytes]:
+        """What is known of a span's beginning, the span that is not known, and what is known of its end."""
+        before = after = b""
+        for base, data in self._known:
+            if base <= start < base + len(data):
+                before = data[start - base : max(start, end) - base]
+                start += len(before)
+            elif start < base < end <= base + len(data):
+                after = data[: end - base]
+                end = base
+        return before, (start, end), after

@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.conftest import Rows
 from tests.faults.hostile_archives import FIRST, HANDLED, hostile_tars, hostile_zips
+from tests.plain_reads import PlainReads
 from tests.stack import Stack, eventually
 from traindrop.sources import SourceError
 from traindrop.zip_in_s3 import ArchiveSource
@@ -84,7 +85,7 @@ def requests_for(stack: Stack, key: str) -> int:
     s3, calls = stack.cloud.client("s3"), []
     s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
     with contextlib.suppress(SourceError):
-        ArchiveSource(s3, stack.dataset_bucket, key).read("data.yaml")
+        ArchiveSource(s3, PlainReads(s3, stack.dataset_bucket), stack.dataset_bucket, key).read("data.yaml")
     return len(calls)
 
 

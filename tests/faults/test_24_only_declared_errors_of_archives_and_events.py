@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.faults.conftest import Rows
 from tests.faults.properties import ANY_TEXT, EXAMPLES, KEYS, MOMENT, declared, fill
+from tests.plain_reads import PlainReads
 from tests.stack import dataset_files, zipped
 from traindrop import model_archive
 from traindrop.errors import InvalidInput, MalformedEvent
@@ -39,15 +40,19 @@ class Objects:
         self._content = content
         self.written: dict[str, bytes] = {}
 
-    def head_object(self, **_: Any) -> dict[str, Any]:
-        return {"ContentLength": len(self._content), "ETag": '"e"', "LastModified": MOMENT}
-
     def get_object(self, **request: Any) -> dict[str, Any]:
         if "Range" not in request:
             return {"Body": io.BytesIO(self._content)}
-        first, last = map(int, request["Range"].removeprefix("bytes=").split("-"))
-        assert 0 <= first <= last < len(self._content)
-        return {"Body": io.BytesIO(self._content[first : last + 1])}
+        first, last = request["Range"].removeprefix("bytes=").split("-")
+        size = len(self._content)
+        start, end = (int(first), int(last) + 1) if first else (max(0, size - int(last)), size)
+        assert 0 <= start < end <= size
+        return {
+            "Body": io.BytesIO(self._content[start:end]),
+            "ContentRange": f"bytes {start}-{end - 1}/{size}",
+            "ETag": '"e"',
+            "LastModified": MOMENT,
+        }
 
     def upload_fileobj(self, content: Any, _: str, key: str, **__: Any) -> None:
         self.written[key] = content.read()
@@ -80,7 +85,8 @@ def good_zips() -> list[bytes]:
 
 def any_zip(content: bytes) -> None:
     try:
-        source = ArchiveSource(Objects(content), "bucket", "datasets/x.zip")  # type: ignore[arg-type]
+        s3: Any = Objects(content)
+        source = ArchiveSource(s3, PlainReads(s3, "bucket"), "bucket", "datasets/x.zip")
         verdict = validate("x", source, None).verdict
     except SourceError as error:
         declared(error.problem.code.startswith(("archive.", "data_yaml.")))

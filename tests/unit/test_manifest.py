@@ -15,6 +15,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.plain_reads import PlainReads
 from traindrop import dataset as rules
 from traindrop.data_yaml import describe
 from traindrop.folder_in_s3 import FolderSource
@@ -75,10 +76,10 @@ def checked(s3: Any, form: str, tmp_path: Path) -> Source:
     if form == "archive":
         write_zip(tmp_path / "checked.zip", FILES)
         s3.upload_file(str(tmp_path / "checked.zip"), "data", "datasets/rooms.zip")
-        return ArchiveSource(s3, "data", "datasets/rooms.zip")
+        return ArchiveSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms.zip")
     for name, content in FILES.items():
         s3.put_object(Bucket="data", Key=f"datasets/rooms/{name}", Body=content)
-    return FolderSource(s3, "data", "datasets/rooms/")
+    return FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms/")
 
 
 def written(source: Source, paths: Paths) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def test_an_object_uploaded_in_parts_is_told_by_its_size_alone(s3: Any, paths: P
     s3.complete_multipart_upload(
         Bucket="data", Key=key, UploadId=upload, MultipartUpload={"Parts": [{"ETag": part, "PartNumber": 1}]}
     )
-    document = written(FolderSource(s3, "data", "datasets/rooms/"), paths)
+    document = written(FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms/"), paths)
     assert document["files"]["images/train/1.png"] == [3, ""]
     assert document["files"]["images/val/3.png"][1]
     arrive("folder", {**FILES, "images/train/1.png": b"eno"}, paths)
@@ -215,7 +216,7 @@ class EncryptedByKms:
 
 def test_where_etags_are_no_md5s_sizes_alone_tell(s3: Any, paths: Paths, tmp_path: Path) -> None:
     checked(s3, "folder", tmp_path)
-    document = written(FolderSource(EncryptedByKms(s3), "data", "datasets/rooms/"), paths)  # type: ignore[arg-type]
+    document = written(FolderSource(EncryptedByKms(s3), PlainReads(s3, "data"), "data", "datasets/rooms/"), paths)  # type: ignore[arg-type]
     assert document["checksum"] == ""
     assert {digest for _, digest in document["files"].values()} == {""}
     arrive("folder", FILES, paths)

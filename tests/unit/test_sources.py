@@ -9,6 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from tests.plain_reads import PlainReads
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.sources import SourceError
 from traindrop.zip_in_s3 import ArchiveSource
@@ -39,7 +40,7 @@ def archive(files: dict[str, str | bytes], **external: int) -> bytes:
 
 def put(s3: Any, body: bytes) -> ArchiveSource:
     s3.put_object(Bucket="data", Key="datasets/rooms.zip", Body=body)
-    return ArchiveSource(s3, "data", "datasets/rooms.zip")
+    return ArchiveSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms.zip")
 
 
 def code_of(s3: Any, body: bytes) -> str:
@@ -111,7 +112,7 @@ def test_what_is_no_zip_a_link_or_a_duplicate_is_refused(s3: Any) -> None:
 def test_a_folder_lists_what_lies_below_it_and_when_the_last_came(s3: Any) -> None:
     for key in ("data.yaml", "images/1.jpg", ".DS_Store", "sub/"):
         s3.put_object(Bucket="data", Key=f"datasets/My rooms + más/{key}", Body=b"x")
-    source = FolderSource(s3, "data", "datasets/My rooms + más/")
+    source = FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/My rooms + más/")
     assert sorted(source.files) == ["data.yaml", "images/1.jpg"]
     assert source.read("data.yaml") == b"x"
     assert source.newest.year >= 2024
