@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from traindrop.dataset import File
-from traindrop.sources import HEAD_BYTES, TAIL_BYTES
+from traindrop.images import HEAD_BYTES, TAIL_BYTES
 
 
 class MemorySource:

@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from traindrop.bucket_listing import objects_below
 from traindrop.dataset import File, is_noise
+from traindrop.images import HEAD_BYTES, TAIL_BYTES
 from traindrop.member_names import collision_of, fault_of
 from traindrop.object_reads import ObjectGone, ObjectReads, Piece, can_be_read
 from traindrop.problems import Problem
-from traindrop.sources import HEAD_BYTES, MAX_ENTRIES, READ_LIMIT, TAIL_BYTES, SourceError, within_budget
+from traindrop.sources import MAX_ENTRIES, READ_LIMIT, SourceError, within_budget
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -139,11 +139,11 @@ class Inspection:
 
     def _open_images(self) -> None:
         sizes: dict[str, int] = {}
-        for split, found in self._splits.items():
+        for number, (split, found) in enumerate(self._splits.items()):
             for file in found.images:
                 if not file.size:
                     self._faults.add("image.empty", file.name)
-            opened = list(self._opened([file.name for file in found.images if file.size]))
+            opened = self._opened([file.name for file in found.images if file.size], number)
             self.holdings[split].images_opened = len(opened)
             sizes |= {name: self._source.files[name].size for name in opened}
         for name, head, tail in self._source.ends(list(sizes)):
@@ -153,10 +153,11 @@ class Inspection:
             for oddity in image.oddities:
                 self._oddities.add(oddity.code, name, oddity.words)
 
-    def _opened(self, names: list[str]) -> Iterator[str]:
-        """The images of a split that are opened: all, or its share of the source's sample."""
+    def _opened(self, names: list[str], number: int) -> list[str]:
+        """The images of a split, the first or the second, that are opened: all, or its share of the source's sample."""
         most = self._source.image_sample
         if most is None or self._settings.checks.images == "all":
-            yield from names
-        else:
-            yield from sample(names, max(1, most // len(self._splits)))
+            return names
+        share, more = divmod(most, len(self._splits))
+        count = share + (number < more)
+        return sample(names, count) if count else []

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from traindrop.data_yaml import DATA_FILES
 from traindrop.dataset import File, hint_of_classification, is_noise
+from traindrop.images import HEAD_BYTES, TAIL_BYTES
 from traindrop.member_names import fault_of
 from traindrop.problems import Problem
-from traindrop.sources import HEAD_BYTES, MAX_ENTRIES, READ_LIMIT, TAIL_BYTES, Source, SourceError
+from traindrop.sources import MAX_ENTRIES, READ_LIMIT, Source, SourceError
 from traindrop.zip_archive import ZipArchive
 from traindrop.zip_bytes import Span
 

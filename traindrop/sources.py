@@ -11,8 +11,6 @@ from traindrop.problems import Problem
 
 READ_LIMIT = 16 * 1024 * 1024
 """The most that is read of one file, in bytes."""
-HEAD_BYTES = 16 * 1024
-TAIL_BYTES = 1024
 MAX_ENTRIES = 400_000
 _MOST_REQUESTS = 200_000
 _MOST_BYTES = 512 * 1024**2

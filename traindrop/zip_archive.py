@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from traindrop.dataset import File
+from traindrop.images import HEAD_BYTES, TAIL_BYTES
 from traindrop.problems import Problem
-from traindrop.sources import HEAD_BYTES, READ_LIMIT, TAIL_BYTES, SourceError, within_budget
+from traindrop.sources import READ_LIMIT, SourceError, within_budget
 from traindrop.zip_bytes import Span, ZipBytes, ZipFileObject
 from traindrop.zip_directory import UNREADABLE, read_directory
 

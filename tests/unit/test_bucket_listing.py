@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from traindrop.bucket_listing import objects_below
 
-ODD = ["a b+c.txt", "m\u00e1s/\U0001f3e0 & <b> \"q\" 'a'.txt", "x%41#?~*.txt", "images//1.png", "images/./2.png", "dir/"]
+ODD = ("a b+c.txt", "m\u00e1s/\U0001f3e0 & <b> \"q\" 'a'.txt", "x%41#?~*.txt", "a//1.png", "a/./2.png", "dir/")
 
 
 class Paged:
@@ -29,7 +29,7 @@ class Paged:
     def list_objects_v2(self, **asked: str) -> dict[str, Any]:
         self.requests += 1
         prefix, delimiter = asked["Prefix"], asked.get("Delimiter", "")
-        after = asked.get("ContinuationToken", "")
+        last = after = asked.get("ContinuationToken", "")
         contents: list[dict[str, str]] = []
         folders: list[dict[str, str]] = []
         for key in self._keys:

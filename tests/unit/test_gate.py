@@ -28,7 +28,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         s3 = boto3.client("s3", region_name="us-east-1")
         s3.create_bucket(Bucket="artifacts")
         nothing: Any = None
-        yield Gate(s3, nothing, nothing, "artifacts", 0, 0, lambda: 0.0)
+        yield Gate(s3, nothing, nothing, nothing, "artifacts", 0, 0, lambda: 0.0)
 
 
 def judged(gate: Gate, model: str) -> Verdict:

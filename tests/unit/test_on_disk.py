@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from traindrop.images import HEAD_BYTES, TAIL_BYTES
 from traindrop.on_disk import open_path
-from traindrop.sources import HEAD_BYTES, TAIL_BYTES, Source, SourceError
+from traindrop.sources import Source, SourceError
 
 YAML = b"train: images/train\nval: images/val\nnames: [room]\n"
 LARGE = os.urandom(200_000)
