@@ -1,0 +1,83 @@
+"""The command `traindrop`: what is typed, the command that it asks for, and a process exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+USAGE = 2
+INTERRUPTED = 130
+"""128 and SIGINT, as shells have it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command prints on stdout, and its exit code."""
+
+    text: str
+    code: int = 0
+
+
+class UsageError(Exception):
+    """The command cannot be run as it was typed; the message is one line that says why."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; `{self.prog} --help` shows what it takes")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answer the exit code: 0, 1 where the answer is no, 2 for usage, 130 when interrupted."""
+    try:
+        asked = _parser().parse_args(arguments)
+        answer: Answer = asked.run(asked)
+        _say(answer.text)
+    except UsageError as error:
+        print(f"traindrop: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return answer.code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="traindrop", description="Drop a YOLO dataset, get a trained model.", allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    check = commands.add_parser(
+        "check",
+        help="validate a dataset folder or zip by the rules that the cloud uses",
+        description="Validate a dataset folder or zip by the rules that the cloud uses. "
+        "Exit code 0: valid, 1: invalid, 2: usage.",
+        allow_abbrev=False,
+    )
+    check.add_argument("path", metavar="PATH", help="folder that holds data.yaml, or its zip")
+    check.add_argument("--json", action="store_true", help="print the verdict document and nothing else")
+    check.add_argument("--name", help="the dataset's name; by default that of the folder or zip")
+    check.set_defaults(run=_check)
+    return parser
+
+
+def _check(asked: argparse.Namespace) -> Answer:
+    # What one command imports costs the others nothing.
+    from traindrop.cli.check import check
+
+    return check(asked.path, name=asked.name, as_json=asked.json)
+
+
+def _say(text: str) -> None:
+    """Print to stdout, whatever it can encode; whoever stops reading has read enough."""
+    try:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
