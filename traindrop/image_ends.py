@@ -25,8 +25,8 @@ class Unsupported(Exception):
 class Ends:
     """The size of a file, its first and its last bytes; and what a reader found.
 
-    `deep` is of 16 bits a channel, `frames` of more than one picture, `preview` of a raw photo's small picture, and
-    `after` the number of bytes after the end of the image.
+    `deep` is of 16 bits a channel, `frames` of more than one picture, `preview` of a raw photo's small picture, `after`
+    the number of bytes after the end of the image, and `unsure` of an end that may lie where no bytes are known.
     """
 
     size: int
@@ -38,6 +38,7 @@ class Ends:
     frames: bool = False
     preview: bool = False
     after: int = 0
+    unsure: bool = False
     kind: str = ""
 
     def at(self, offset: int, count: int) -> bytes:
@@ -53,15 +54,17 @@ class Ends:
         return self.tail[start : start + count]
 
     def find_last(self, mark: bytes, start: int) -> int:
-        """Offset of the last such mark that lies at or after `start`; -1 if the last bytes have none.
+        """Offset of the last such mark that lies at or after `start`; -1 if the bytes at hand have none.
 
         Raises:
             Unseen: the last bytes of the file are not known.
         """
-        if len(self.head) >= self.size:
-            return self.head.rfind(mark, start)
-        if not self.tail:
-            raise Unseen
-        first = self.size - len(self.tail)
-        found = self.tail.rfind(mark, max(0, start - first))
-        return found if found < 0 else first + found
+        if len(self.head) < self.size:
+            if not self.tail:
+                raise Unseen
+            first = self.size - len(self.tail)
+            found = self.tail.rfind(mark, max(0, start - first))
+            if found >= 0:
+                return first + found
+            self.unsure = True
+        return self.head.rfind(mark, start)

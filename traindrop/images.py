@@ -94,25 +94,26 @@ _PLAIN = bytes([9, 10, 12, 13, *range(32, 127)])
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image file is: format by content, pixels (0 where its head does not show them), what is wrong or odd."""
+    """What an image file is: format by content, pixels (0 where its head does not show them), what is wrong or odd.
+
+    `unsure`: it counts as truncated, but its end may lie between its head and its tail, when other data follow.
+    """
 
     format: str
     width: int = 0
     height: int = 0
     fault: Fault | None = None
     oddities: tuple[Fault, ...] = ()
+    unsure: bool = False
 
 
 def look(name: str, size: int, head: bytes, tail: bytes) -> Image:
     """Judge an image file by its ends.
 
-    An end that is missing from the tail may lie before it, when other data follow the picture: `image.truncated` is
-    certain once `head` is the whole file.
-
     Args:
         name: the file's name; its suffix says what it is meant to be.
         size: of the whole file, in bytes.
-        head: its first HEAD_BYTES, or all of it.
+        head: its first HEAD_BYTES, or all of it; who is told `unsure` gives more, and asks again.
         tail: its last TAIL_BYTES; empty where they are not known, and then truncation is not looked for.
 
     Returns:
@@ -145,7 +146,10 @@ def look(name: str, size: int, head: bytes, tail: bytes) -> Image:
     except Unseen:
         pass
     fault = fault or _size_fault(file)
-    return Image(file.kind, file.width, file.height, fault, () if fault else tuple(_oddities(name, file, zeros)))
+    unsure = file.unsure and fault is not None and fault.code == "image.truncated"
+    return Image(
+        file.kind, file.width, file.height, fault, () if fault else tuple(_oddities(name, file, zeros)), unsure
+    )
 
 
 def recognise(head: bytes) -> tuple[str, str]:

@@ -18,6 +18,8 @@ from traindrop.sources import Source
 _TRAINED_ON = ("train", "val")
 _CROSSINGS_SEARCHED = 500
 """Label files whose polygons are searched for edges that cross."""
+_CUT_ENOUGH = 20
+"""So many truncated images are made sure of by reading them whole, and any number of those that turn out not to be."""
 _ANY_CLASS = 1 << 24
 
 
@@ -146,8 +148,12 @@ class Inspection:
             opened = self._opened([file.name for file in found.images if file.size], number)
             self.holdings[split].images_opened = len(opened)
             sizes |= {name: self._source.files[name].size for name in opened}
+        cut = 0
         for name, head, tail in self._source.ends(list(sizes)):
             image = look(name, sizes[name], head, tail)
+            if image.unsure and cut < _CUT_ENOUGH:
+                image = look(name, sizes[name], self._source.read(name), tail)
+                cut += image.fault is not None
             if image.fault:
                 self._faults.add(image.fault.code, name, image.fault.words)
             for oddity in image.oddities:

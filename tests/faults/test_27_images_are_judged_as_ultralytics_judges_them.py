@@ -60,9 +60,9 @@ LIES_DEEPER: tuple[Change, ...] = (flipped, with_a_hole)
 
 
 def ours(name: str, content: bytes) -> tuple[Image, bool]:
-    """The verdict, and whether it took the whole file; the end of an image may lie before the file's last bytes."""
+    """The verdict, and whether it took the whole file."""
     found = look(name, len(content), content[:HEAD_BYTES], content[-TAIL_BYTES:])
-    if found.fault and found.fault.code == "image.truncated" and len(content) > HEAD_BYTES:
+    if found.unsure:
         return look(name, len(content), content, content[-TAIL_BYTES:]), True
     return found, False
 

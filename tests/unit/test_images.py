@@ -67,9 +67,22 @@ def test_bytes_that_follow_the_picture_are_odd_and_not_wrong() -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_where_more_follows_than_the_last_bytes_show_the_whole_file_tells(suffix: str) -> None:
     content = encoded(suffix) + b"x" * 5000
-    assert fault(content, f"x{suffix}") == "image.truncated"
+    by_its_ends = seen(content, f"x{suffix}")
+    assert (by_its_ends.fault and by_its_ends.fault.code, by_its_ends.unsure) == ("image.truncated", True)
     whole = look(f"x{suffix}", len(content), content, b"")
-    assert (whole.fault, [oddity.code for oddity in whole.oddities]) == (None, ["image.trailing_bytes"])
+    assert (whole.fault, whole.unsure) == (None, False)
+    assert [oddity.code for oddity in whole.oddities] == ["image.trailing_bytes"]
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".avif"])
+def test_what_was_cut_where_the_header_says_how_long_it_is_needs_no_more_reading(suffix: str) -> None:
+    found = seen(encoded(suffix)[:-1], f"x{suffix}")
+    assert (found.fault and found.fault.code, found.unsure) == ("image.truncated", False)
+
+
+def test_a_small_picture_before_much_else_is_whole() -> None:
+    content = encoded(".jpg", PIXELS[:20, :20]) + b"x" * 50_000
+    assert oddities(content, "x.jpg") == ["image.trailing_bytes"]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from tests import pictures
 from tests.memory_source import MemorySource
 from tests.stack import POLYGON, YAML, dataset_files, png
 from traindrop.fingerprint import fingerprint
+from traindrop.images import HEAD_BYTES
 from traindrop.problems import Problem
 from traindrop.validation import Validation, validate
 
@@ -158,6 +160,14 @@ def test_a_bad_image_is_an_error_and_an_empty_one_needs_no_opening() -> None:
     assert found["image.empty"] == ["images/train/0.png"]
     assert [name for code, names in found.items() if code != "image.empty" for name in names] == ["images/val/0.png"]
     assert "images/train/0.png" not in source.opened
+
+
+def test_an_image_whose_end_does_not_show_is_read_whole_before_it_is_refused() -> None:
+    long = pictures.png(before=pictures.chunk(b"abCd", bytes(HEAD_BYTES)))
+    found = judged(files() | {"images/train/0.png": long + bytes(5000), "images/train/1.png": long + b"x"}).verdict
+    assert (codes(found.errors), codes(found.warnings)) == ([], ["image.trailing_bytes"])
+    found = judged(files() | {"images/train/0.png": long[:-10]}).verdict
+    assert codes(found.errors) == ["image.truncated"]
 
 
 def test_a_sample_of_images_is_opened_or_all_as_the_settings_say() -> None:
