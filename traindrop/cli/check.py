@@ -6,15 +6,17 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from traindrop.cli import Answer, UsageError
+from traindrop.fingerprint import fingerprint
 from traindrop.on_disk import open_path
 from traindrop.plain_text import printable
 from traindrop.problems import Verdict
-from traindrop.sources import SourceError
-from traindrop.validation import validate
+from traindrop.sources import Source, SourceError
+from traindrop.validation import Validation, validate
 
 _WIDEST = 100
 _NAMES_SHOWN = 10
@@ -42,7 +44,9 @@ def check(place: str, *, name: str | None = None, as_json: bool = False) -> Answ
         raise UsageError(f"{printable(place) or 'nothing'} does not exist; give a dataset folder or its zip")
     name = name or (path.resolve().name if path.is_dir() else path.stem) or "dataset"
     try:
-        verdict = validate(name, open_path(path), None).verdict
+        source = open_path(path)
+        found = validate(name, source, None)
+        verdict = replace(found.verdict, fingerprint=_fingerprint(source, found)) if as_json else found.verdict
     except SourceError as error:
         if error.problem.code in _NOT_ABOUT_THE_DATA:
             raise UsageError(error.problem.message) from error
@@ -50,6 +54,13 @@ def check(place: str, *, name: str | None = None, as_json: bool = False) -> Answ
     document = verdict.as_dict()
     text = json.dumps(document, indent=2) if as_json else "\n".join(_lines(document))
     return Answer(text, 0 if verdict.ok else 1)
+
+
+def _fingerprint(source: Source, found: Validation) -> str:
+    """The fingerprint that the cloud finds, for which every file is read; empty where the model is known there only."""
+    if not (found.description and found.settings.task and {"train", "val"} <= found.splits.keys()):
+        return ""
+    return fingerprint(source, found.description, found.splits, found.settings, found.settings.model)
 
 
 def _lines(verdict: dict[str, Any]) -> Iterator[str]:
