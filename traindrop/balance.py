@@ -51,9 +51,9 @@ def classes(holdings: Mapping[str, Holding], names: Mapping[int, str]) -> Iterat
 
 
 def backgrounds(splits: Mapping[str, Split], holdings: Mapping[str, Holding], share: float) -> Iterator[Problem]:
-    """More images without an object than `share` of a split whose every label was read."""
+    """More images without an object than `share` of a split whose every label was read and can be."""
     for name, holding in holdings.items():
-        images = splits[name].images if holding.all_read else []
+        images = splits[name].images if holding.all_read and not holding.faulty else []
         empty = [image.name for image in images if not holding.has_objects(image.name)]
         if images and len(empty) > share * len(images):
             yield Problem(
