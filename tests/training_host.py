@@ -17,6 +17,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from traindrop.data_yaml import describe
+from traindrop.dataset import resolve
+from traindrop.manifest import FILE, manifest
+from traindrop.on_disk import open_path
+from traindrop.training_code import code
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 TRAINING = REPOSITORY / ".venvs/training/bin"
 SIZE = 64
@@ -146,11 +152,22 @@ def draw_dataset(folder: Path, counts: dict[str, int]) -> None:
     (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [room]\ndownload: touch /hacked\n")
 
 
+def manifest_of(data: Path) -> bytes:
+    """The manifest of a dataset as it is now."""
+    source = open_path(data)
+    description, problems = describe(source.read("data.yaml"), "data.yaml")
+    assert description, problems
+    splits, _ = resolve(description, source.files, source.read)
+    return manifest(source, splits)
+
+
 def make_host(folder: Path, data: Path, **changes: Any) -> Host:
-    """A host with code, job and dataset in its channels; a zip comes as an archive below a single top folder."""
+    """A host with code, job, manifest and dataset in its channels; a zip comes as an archive below a top folder."""
     host = Host(folder)
     channels = host.root / "input/data"
-    shutil.copytree(REPOSITORY / "training_entry", channels / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, content in code().items():
+        (channels / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (channels / "code" / name).write_bytes(content)
     (channels / "dataset").mkdir()
     if data.is_dir():
         shutil.copytree(data, channels / "dataset", dirs_exist_ok=True)
@@ -181,10 +198,11 @@ def make_host(folder: Path, data: Path, **changes: Any) -> Host:
             "pretrained": False,
             "deterministic": False,
         },
-        "data": {**source, "names": {"0": "room"}, "splits": {"train": ["images/train"], "val": ["images/val"]}},
-        "expected": {"train": {"images": 12}, "val": {"images": 4}},
+        "data": {**source, "names": {"0": "room"}},
+        "manifest": FILE,
     }
     arguments = {**job["arguments"], **changes.pop("arguments", {})}  # type: ignore[dict-item]
     (channels / "config").mkdir()
+    (channels / "config" / FILE).write_bytes(manifest_of(data))
     (channels / "config/job.json").write_text(json.dumps({**job, **changes, "arguments": arguments}))
     return host

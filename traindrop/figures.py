@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,15 @@ def share(value: Any) -> str:
 def count(value: Any) -> int:
     """A whole number; nothing counts as 0."""
     return int(value or 0)
+
+
+def not_trained_on(metrics: Mapping[str, Any]) -> str:
+    """How many images the training went without, as a sentence; nothing where it used all."""
+    images = count(metrics.get("left_out"))
+    if not images:
+        return ""
+    them = "1 image was" if images == 1 else f"{images} images were"
+    return f"{them} not trained on, since the image or its label cannot be used; the job's log names them as LEFT OUT."
 
 
 def dollars(value: Any) -> str:

@@ -199,7 +199,7 @@ class Gate:
 
     @staticmethod
     def job(run: Mapping[str, Any], source: Source, found: Validation) -> dict[str, Any]:
-        """What the training entry is told: a normalised description, never the user's own yaml."""
+        """What the training entry is told beside the manifest: never the user's own yaml."""
         if found.description is None:
             raise ValueError("an accepted dataset has a description")
         names = {str(index): name for index, name in found.description.names.items()}
@@ -215,9 +215,7 @@ class Gate:
                 "file": run["key"].rsplit("/", 1)[-1] if run["form"] == "archive" else None,
                 "root": source.root,
                 "names": names,
-                "splits": {split: [place or "." for place in files.places] for split, files in found.splits.items()},
             },
-            "expected": {split: {"images": counts["images"]} for split, counts in found.verdict.splits.items()},
             "manifest": MANIFEST,
         }
 

@@ -1,4 +1,4 @@
-"""What a training must find: size and digest of every image and label that it uses, as they were when checked."""
+"""What a training uses and must find: the images of each split and their labels, as they were when checked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from traindrop.dataset import File, label_of
 
 if TYPE_CHECKING:
     from traindrop.dataset import Split
@@ -17,16 +19,26 @@ _TRAINED_ON = ("train", "val")
 
 
 def manifest(source: Source, splits: Mapping[str, Split]) -> bytes:
-    """The manifest as gzipped JSON: `{"checksum": "md5", "archive_bytes": 0, "files": {"1.png": [48211, "d41d…"]}}`.
+    """The manifest as gzipped JSON: `{"checksum": "md5", "archive_bytes": 0, "splits": {"train": [row, …], "val": …}}`.
 
-    Paths are relative to the folder of data.yaml, sizes in bytes. A zip has the CRC-32 of its directory, a folder the
-    MD5 that S3 gives as ETag. An empty digest leaves a file to be told by its size alone: an object uploaded in parts
-    has an ETag with a dash, which is no MD5, and where `source.checksum` is empty no ETag is one.
+    The rows of a split have its images in order, each `["images/1.png", 48211, "d41d…"]`: path, size, digest; with a
+    label its path, size and digest follow. Paths are relative to the folder of data.yaml, sizes in bytes. A digest is
+    the CRC-32 of a zip's directory, or the MD5 that S3 gives as ETag. An empty one leaves a file to be told by its size
+    alone: an object uploaded in parts has an ETag with a dash, which is no MD5, and where `source.checksum` is empty no
+    ETag is one.
     """
-    used = [file for name in _TRAINED_ON if name in splits for file in (*splits[name].images, *splits[name].labels)]
-    files = {
-        posixpath.normpath(file.name): [file.size, "" if not source.checksum or "-" in file.digest else file.digest]
-        for file in used
-    }
-    document = {"checksum": source.checksum, "archive_bytes": source.archive_bytes, "files": files}
+    used = {name: splits[name] for name in _TRAINED_ON if name in splits}
+    names = dict.fromkeys(file.name for split in used.values() for file in (*split.images, *split.labels))
+    digests = source.digests(list(names)) if source.checksum else dict.fromkeys(names, "")
+
+    def row(file: File) -> list[str | int]:
+        digest = digests[file.name]
+        return [posixpath.normpath(file.name), file.size, "" if "-" in digest else digest]
+
+    rows = {}
+    for name, split in used.items():
+        labels = {label.name: label for label in split.labels}
+        pairs = ((image, labels.get(label_of(image.name))) for image in split.images)
+        rows[name] = [row(image) + (row(label) if label else []) for image, label in pairs]
+    document = {"checksum": source.checksum, "archive_bytes": source.archive_bytes, "splits": rows}
     return gzip.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), mtime=0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
-from traindrop.figures import dollars, duration
+from traindrop.figures import dollars, duration, not_trained_on
 from traindrop.plain_text import printable, shell_word
 
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
@@ -221,6 +221,7 @@ def finished(
             f"{run['settings']['model']}, {epochs}, {duration(run.get('training_seconds', 0))} of training, "
             f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
             _rejections(metrics),
+            not_trained_on(metrics),
             _warned(run),
             f"Paid {dollars(run.get('cost_usd', 0))} ({run.get('billable_seconds', 0)} s billed), saved "
             f"{dollars(run.get('saved_usd', 0))} by spot; prices of {run['receipt']['price_date']}.",

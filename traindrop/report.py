@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from traindrop.charts import Chart, chart, column, read_epochs
-from traindrop.figures import count, dollars, duration, moment, setting, share
+from traindrop.figures import count, dollars, duration, moment, not_trained_on, setting, share
 
 _PICTURE_BUDGET = 4_000_000
 _MOST_CLASSES = 200
@@ -128,6 +128,7 @@ def _standing(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     )
     if metrics.get("stopped_early"):
         parts.append("Training ended early because nothing got better any more.")
+    parts.append(not_trained_on(metrics))
     survived = count(run.get("interruptions"))
     if survived:
         parts.append(f"It survived {survived} spot interruption{'s' if survived > 1 else ''}.")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +18,7 @@ from traindrop.notifying import publish_once
 from traindrop.pricing import PRICE_DATE, receipt, runtime_cap_seconds
 from traindrop.runs import Runs, stop_wanted
 from traindrop.settings import TrainingSettings
+from traindrop.training_code import ENTRY_POINT, code, digest
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -276,18 +275,13 @@ class Starter:
         publish_once(self.sns, self.topic_arn, message, runs=self.trainer.runs, run_id=run["run_id"], flag="announced")
 
     def _upload_code(self) -> str:
-        """Put the training entry below `code/<digest>/`, once a version; answer that prefix."""
-        entry = {
-            item.name: item.read_bytes()
-            for item in files("training_entry").iterdir()
-            if item.is_file() and item.name.rsplit(".", 1)[-1] in ("py", "sh", "txt")
-        }
-        digest = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in sorted(entry.items())))
-        prefix = f"code/{digest.hexdigest()[:16]}/"
-        if self._exists(f"{prefix}entry.sh"):
+        """Put what trains below `code/<digest>/`, once a version; answer that prefix."""
+        files = code()
+        prefix = f"code/{digest(files)}/"
+        if self._exists(f"{prefix}{ENTRY_POINT}"):
             return prefix
-        for name in sorted(entry, key=lambda name: name == "entry.sh"):
-            self.s3.put_object(Bucket=self.places.artifact_bucket, Key=prefix + name, Body=entry[name])
+        for name in sorted(files, key=lambda name: name == ENTRY_POINT):
+            self.s3.put_object(Bucket=self.places.artifact_bucket, Key=prefix + name, Body=files[name])
         return prefix
 
     def _weights(self, run: Mapping[str, Any], settings: TrainingSettings) -> str | None:

@@ -13,6 +13,7 @@ packages=$work/packages
 mkdir -p "$packages" "$work/python" "$root/output"
 
 ln -sfn "$here" "$work/python/training_entry"
+ln -sfn "$here/traindrop" "$work/python/traindrop"
 PYTHONPATH=$packages:$work/python${PYTHONPATH:+:$PYTHONPATH}
 PYTHONSAFEPATH=1
 PYTHONUNBUFFERED=1

@@ -18,6 +18,7 @@ _GPU_MEMORY = re.compile(r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|MPS bac
 _HOST_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|bus error|shared memory", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UNUSABLE = re.compile(r"(\S[^\n]*): ignoring corrupt image/label: ([^\n]*)")
+_LINKED = re.compile(r".*?/dataset/\d+/images/")
 
 
 class TrainingError(Exception):
@@ -105,7 +106,7 @@ def _data_fault(text: str) -> str | None:
     unusable = _UNUSABLE.findall(text)
     if unusable:
         name, why = unusable[0]
-        name = name.rpartition("/dataset/")[2]
+        name = _LINKED.sub("", name, count=1)
         why = "it is no readable image" if "pi_heif" in why else why
         return f"none of the images of a split can be used ({len(unusable)} are named), for instance {name}: {why}"
     if "Segment dataset requires equal numbers" in text:

@@ -80,9 +80,7 @@ class Job:
     file: str
     data_root: str
     names: dict[int, str]
-    splits: dict[str, list[str]]
-    expected: dict[str, int]
-    manifest: str = ""
+    manifest: str
 
     @property
     def epochs(self) -> int:
@@ -112,9 +110,7 @@ def read_job(config: Path) -> Job:
             file=str(data.get("file") or ""),
             data_root=str(data.get("root") or ""),
             names={int(key): str(name) for key, name in sorted(data["names"].items(), key=lambda item: int(item[0]))},
-            splits={split: [str(entry) for entry in entries] for split, entries in data["splits"].items()},
-            expected={split: int(counts["images"]) for split, counts in document.get("expected", {}).items()},
-            manifest=str(document.get("manifest") or ""),
+            manifest=str(document["manifest"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadJob(

@@ -1,4 +1,4 @@
-"""What was checked, file by file, and whether what reached the job is that."""
+"""What was checked, pair by pair, and whether what reached the job is that."""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from training_entry.failure import BadJob, DatasetChanged
 
+SPLITS = ("train", "val")
 _EXAMPLES = 3
 _NAME_LIMIT = 120
 
 
+class Pair(NamedTuple):
+    """An image and its label, relative to the folder of data.yaml; a background's label is empty."""
+
+    image: str
+    label: str
+
+
 @dataclass(frozen=True)
 class Manifest:
-    """Size in bytes and digest of each file by its path, and the size of the zip itself (0 for a folder).
+    """The pairs of each split in order, size in bytes and digest of each file, and the zip's own size (0: a folder).
 
     `checksum` is `md5`, `crc32` or empty. S3 does not know the MD5 of an object that was uploaded in parts or encrypted
     with a KMS key: its digest is empty, and it is compared by its size only.
@@ -28,33 +37,31 @@ class Manifest:
 
     checksum: str
     archive_bytes: int
+    splits: Mapping[str, tuple[Pair, ...]]
     files: Mapping[str, tuple[int, str]]
 
-    def compare(self, places: Mapping[str, Path], crcs: Mapping[str, str]) -> None:
-        """Refuse files that are missing, additional or different.
+    def compare(self, folder: Path, crcs: Mapping[str, str]) -> None:
+        """Refuse files that are missing or different; others, which came later, are not trained on.
 
         Args:
-            places: the images and labels that training would use.
+            folder: the folder of data.yaml.
             crcs: CRC-32 of each unpacked file, known without reading it again.
 
         Raises:
             DatasetChanged: names up to three files.
         """
-        differences = {name: "is missing" for name in self.files if name not in places}
-        differences |= {name: "was added" for name in places if name not in self.files}
-        differences |= {
-            name: "was changed"
-            for name, path in places.items()
-            if name in self.files and path.stat().st_size != self.files[name][0]
+        sizes = {name: place.stat().st_size for name in self.files if (place := folder / name).is_file()}
+        differences = {
+            name: "was changed" if name in sizes else "is missing"
+            for name, (size, _) in self.files.items()
+            if sizes.get(name) != size
         }
         if not differences:
-            found = crcs if self.checksum == "crc32" else _md5s(places, self._known())
-            differences = {name: "was changed" for name in self._known() if found.get(name) != self.files[name][1]}
+            known = [name for name, (_, digest) in self.files.items() if digest]
+            found = crcs if self.checksum == "crc32" else _md5s(folder, known)
+            differences = {name: "was changed" for name in known if found.get(name) != self.files[name][1]}
         if differences:
             raise DatasetChanged(_told(differences))
-
-    def _known(self) -> list[str]:
-        return [name for name, (_, digest) in self.files.items() if digest]
 
 
 def read(place: Path) -> Manifest:
@@ -67,8 +74,9 @@ def read(place: Path) -> Manifest:
         document = json.loads(gzip.decompress(place.read_bytes()))
         if document["checksum"] not in ("md5", "crc32", ""):
             raise ValueError(f"checksum {document['checksum']!r} is unknown")
-        files = {str(name): (int(size), str(digest)) for name, (size, digest) in document["files"].items()}
-        return Manifest(document["checksum"], int(document["archive_bytes"]), files)
+        files: dict[str, tuple[int, str]] = {}
+        splits = {name: tuple(_pair(row, files) for row in document["splits"][name]) for name in SPLITS}
+        return Manifest(document["checksum"], int(document["archive_bytes"]), splits, files)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadJob(
             f"{place} does not say what was checked ({type(error).__name__}: {error}); this is a fault of Traindrop, "
@@ -76,11 +84,21 @@ def read(place: Path) -> Manifest:
         ) from error
 
 
-def _md5s(places: Mapping[str, Path], names: Iterable[str]) -> dict[str, str]:
+def _pair(row: list[Any], files: dict[str, tuple[int, str]]) -> Pair:
+    """A row's image and label; what they were is added to the files."""
+    image, size, digest, *label = row
+    for name, found, checksum in ((image, size, digest), *([label] if label else ())):
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"{name!r:.200} is no path below the dataset")
+        files[name] = int(found), str(checksum)
+    return Pair(image, label[0] if label else "")
+
+
+def _md5s(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """MD5 of files, several at once: hashing releases the interpreter's lock. Measured: 0.8 s per GB on two cores."""
 
     def md5(name: str) -> tuple[str, str]:
-        with places[name].open("rb") as file:
+        with (folder / name).open("rb") as file:
             return name, hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -25,6 +25,7 @@ class Progress:
     names: Mapping[int, str]
     epochs_requested: int
     history: History
+    left_out: int = 0
     epochs_trained: int = 0
     stopped_early: bool = False
 
@@ -40,6 +41,7 @@ class Progress:
             "epochs_trained": self.epochs_trained,
             "epochs_requested": self.epochs_requested,
             **evaluation,
+            "left_out": self.left_out,
             "host_starts": self.history.host_starts,
             "resumed_from_epochs": list(self.history.resumed_from_epochs),
             "checkpoints_rejected": list(self.history.checkpoints_rejected),

@@ -77,9 +77,8 @@ class Training:
         history = store.register_start(generation)
         for reason in store.rejected:
             print(f"CHECKPOINT REJECTED {reason}", flush=True)
-        return cls(
-            job, paths, device, data, store, generation, publish.Progress(job.task, job.names, job.epochs, history)
-        )
+        progress = publish.Progress(job.task, job.names, job.epochs, history, data.left_out)
+        return cls(job, paths, device, data, store, generation, progress)
 
     def run(self) -> None:
         """Train what is left to train, then deliver; after SIGTERM deliver the best so far and raise Stopped."""

@@ -1,8 +1,8 @@
 """Stands in for the real training in tests: prints and leaves the same things, by default within a second.
 
-Run as `stub_trainer.py <opt/ml> <checkpoints>`, standard library only. It reads job.json of the config channel,
-prints the real entry's lines, keeps a checkpoint every epoch and goes on from it, and leaves the files of a trained
-model (a few bytes each, with curves that rise).
+Run as `stub_trainer.py <opt/ml> <checkpoints>`, standard library only. It reads job.json and the manifest of the config
+channel, prints the real entry's lines, keeps a checkpoint every epoch and goes on from it, and leaves the files of a
+trained model (a few bytes each, with curves that rise).
 
 How long it takes: up to 50 epochs 0.2 seconds in all; more epochs a tenth of a second each, so that a test can catch
 a job in Training by a setting that users have. TRAINDROP_STUB_SECONDS sets the seconds of all epochs together, and
@@ -14,6 +14,7 @@ epoch to be killed. SIGTERM ends it in the middle of an epoch, with the best so 
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import signal
@@ -49,7 +50,11 @@ class Stub:
         self.output = opt_ml / "output"
         self.checkpoints = checkpoints
         self.scratch = opt_ml / "input"
-        self.job: dict[str, Any] = json.loads((opt_ml / "input/data/config/job.json").read_text("utf-8"))
+        config = opt_ml / "input/data/config"
+        self.job: dict[str, Any] = json.loads((config / "job.json").read_text("utf-8"))
+        self.splits: dict[str, Any] = {}
+        if "manifest" in self.job:
+            self.splits = json.loads(gzip.decompress((config / self.job["manifest"]).read_bytes()))["splits"]
         arguments = dict(self.job.get("arguments", {}))
         self.knobs: dict[str, Any] = arguments.pop("stub", {})
         if "TRAINDROP_STUB_FAILS_WITH" in os.environ:
@@ -172,7 +177,7 @@ class Stub:
         names: dict[str, str] = self.job.get("data", {}).get("names", {"0": "room"})
         kind = "_mask" if self.segments else "_box"
         per_class = {name: value for name, value in scores.items() if name.startswith("map50") and name.endswith(kind)}
-        images = self.job.get("expected", {}).get("val", {}).get("images", 0)
+        images = len(self.splits.get("val", ()))
         return {
             "task": self.job.get("task", "segment"),
             "names": names,

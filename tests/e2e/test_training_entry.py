@@ -227,23 +227,54 @@ class Touch:
 
 
 def test_a_hostile_zip_is_refused(tmp_path: Path, zip_dataset: Path) -> None:
-    hostile = tmp_path / "hostile.zip"
-    shutil.copy(zip_dataset, hostile)
-    with zipfile.ZipFile(hostile, "a") as packed:
-        packed.writestr("top/../../../outside.txt", "x")
-    host = make_host(tmp_path / "host", hostile)
+    host = make_host(tmp_path / "host", zip_dataset)
+    hostile = zip_dataset.read_bytes().replace(b"top/images/val/plan 0.png", b"top/../../../outside1.png")
+    (host.root / "input/data/dataset/rooms.zip").write_bytes(hostile)
     assert host.run() == 11, host.log
     assert "a path that leaves its folder" in host.failure
-    assert not list(tmp_path.rglob("outside.txt"))
+    assert not list(tmp_path.rglob("outside1.png"))
+
+
+def changed(dataset: Path, target: Path, files: dict[str, bytes]) -> Path:
+    """A copy of a dataset in which some files are others."""
+    shutil.copytree(dataset, target)
+    for name, content in files.items():
+        (target / name).write_bytes(content)
+    return target
 
 
 def test_labels_that_cannot_be_read_are_named(folder_dataset: Path, tmp_path: Path) -> None:
-    host = make_host(tmp_path, folder_dataset)
-    for label in (host.root / "input/data/dataset/labels").rglob("*.txt"):
-        label.write_text("0 a b c\n")
+    labels = {f"labels/train/plan {number}.txt": b"0 a b c d\n" for number in range(12)}
+    host = make_host(tmp_path, changed(folder_dataset, tmp_path / "set", labels))
     assert host.run() == 11, host.log
-    assert "images/train/plan 0.png: could not convert string to float" in host.failure
+    assert "images/train/plan 0.png: labels/train/plan 0.txt:1: " in host.failure
     assert len(host.failure.splitlines()) == 1
+    assert "FRESH start" not in host.log
+
+
+def test_what_slipped_through_the_check_is_left_out_and_what_came_after_it_is_not_used(
+    folder_dataset: Path, tmp_path: Path
+) -> None:
+    """Of each kind one would end ultralytics' training, be dropped in silence, or make it another one."""
+    slipped = {
+        "labels/train/plan 0.txt": b"0 0.5 0.5 0.2 0.2\n",
+        "labels/train/plan 1.txt": b"7 0.1 0.1 0.9 0.1 0.9 0.9\n",
+        "images/train/plan 2.png": b"<html>404</html>",
+    }
+    dataset = changed(folder_dataset, tmp_path / "set", slipped)
+    (dataset / "labels/train/plan 3.txt").unlink()
+    host = make_host(tmp_path / "host", dataset, arguments={"epochs": 1})
+    channel = host.root / "input/data/dataset"
+    (channel / "labels/train/plan 3.txt").write_text("0 a b c d\n")
+    shutil.copy(channel / "images/train/plan 4.png", channel / "images/train/new.png")
+    shutil.copy(channel / "labels/train/plan 4.txt", channel / "labels/train/new.txt")
+    assert host.run() == 0, host.log
+    left_out = [line.split(": ")[0] for line in host.printed if line.startswith("LEFT OUT ")]
+    assert left_out == [f"LEFT OUT images/train/plan {number}.png" for number in (0, 1, 2)]
+    scanned = re.findall(r"(\d+) images, (\d+) backgrounds, (\d+) corrupt", host.log)
+    assert scanned[-2:] == [("8", "1", "0"), ("4", "0", "0")], scanned
+    assert "UNUSABLE" not in host.log
+    assert host.metrics()["left_out"] == 3
 
 
 def test_only_what_is_missing_is_installed_and_the_image_stays_as_it_is(tmp_path: Path, folder_dataset: Path) -> None:

@@ -1,5 +1,6 @@
 """What arrives in the inbox."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +75,14 @@ def test_an_end_tells_of_damaged_checkpoints_and_of_none_where_there_were_none()
         ["b.zip: torn; training began anew"]
     )
     assert "amaged" not in body([])
+
+
+@pytest.mark.parametrize(("images", "said"), [(1, "1 image was not trained on"), (3, "3 images were not trained on")])
+def test_images_that_were_left_out_are_counted(images: int, said: str) -> None:
+    metrics = {"map50_mask": 0.5, "map50_95_mask": 0.4, "left_out": images}
+    run = {**RUN, "settings": {"model": "m"}, "receipt": {"price_date": "2026-11-01"}}
+    assert said in messages.finished("Completed", run, metrics, "", {"Model": "s3://a/best.pt"}).body
+    assert (
+        "not trained on"
+        not in messages.finished("Completed", run, {**metrics, "left_out": 0}, "", {"Model": "s3://a/best.pt"}).body
+    )

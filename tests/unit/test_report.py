@@ -250,6 +250,12 @@ def test_it_says_why_a_run_ended_early(ended: str, words: str) -> None:
     assert words in Page(report(run=run(ended=ended), metrics=metrics(epochs_trained=3))).text
 
 
+@pytest.mark.parametrize(("images", "told"), [(None, 0), (0, 0), (2, 1)])
+def test_it_says_how_many_images_were_left_out(images: int | None, told: int) -> None:
+    html = render_report(run(), {"map50_mask": 0.5, "left_out": images}, "", [], [])
+    assert html.count("2 images were not trained on, since the image or its label cannot be used") == told
+
+
 def test_a_stopped_job_without_metrics_still_has_a_report() -> None:
     page = Page(render_report({"run_id": "r", "dataset": "rooms"}, {}, "", [], []))
     assert "A model, but no metrics: the job ended before it was evaluated." in page.text

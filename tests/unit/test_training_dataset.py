@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
+import json
 import shutil
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from tests.pictures import png
 from traindrop import dataset as rules
-from traindrop import layout
-from traindrop.data_yaml import Description
-from training_entry import archive
-from training_entry.dataset import IMAGE_SUFFIXES, label_of, prepare
+from traindrop.manifest import FILE
+from training_entry import archive, guard
+from training_entry.dataset import prepare
 from training_entry.failure import BadDataset, DatasetChanged
 from training_entry.job import Job, Paths
 
@@ -29,10 +35,20 @@ def make_job(**changes: Any) -> Job:
         "file": "rooms.zip",
         "data_root": "",
         "names": {0: "room", 1: "Tür: #1"},
-        "splits": {"train": ["images/train"], "val": ["images/val"]},
-        "expected": {},
+        "manifest": FILE,
     }
     return Job(**{**values, **changes})
+
+
+def note(paths: Paths, pairs: Mapping[str, list[tuple[str, str]]], files: Mapping[str, bytes]) -> None:
+    """Write the manifest of a check that found these pairs, telling files by their sizes."""
+    splits = {
+        split: [[item for name in pair if name for item in (name, len(files[name]), "")] for pair in found]
+        for split, found in pairs.items()
+    }
+    document = {"checksum": "", "archive_bytes": 1, "splits": splits}
+    paths.config.mkdir(exist_ok=True)
+    (paths.config / FILE).write_bytes(gzip.compress(json.dumps(document).encode()))
 
 
 def pack(path: Path, members: Mapping[str, str | bytes]) -> Path:
@@ -50,112 +66,215 @@ def paths(tmp_path: Path) -> Paths:
     return Paths(tmp_path / "ml", tmp_path / "work")
 
 
+POLYGON = b"0 .1 .1 .9 .1 .9 .9\n"
 MEMBERS = {
-    "images/train/a.png": "",
-    "images/train/deep/b.JPG": "",
-    "images/val/c.webp": "",
-    "labels/train/a.txt": "",
-    "images/train/notes.md": "",
-    "__MACOSX/images/train/._a.png": "",
-    "images/train/.hidden.png": "",
+    "images/train/a.png": png(),
+    "images/train/deep/b.PNG": png(),
+    "images/val/c.png": png(),
+    "labels/train/a.txt": POLYGON,
+    "images/train/notes.md": b"",
+    "__MACOSX/images/train/._a.png": b"",
+    "images/train/.hidden.png": b"",
+}
+PAIRS = {
+    "train": [("images/train/a.png", "labels/train/a.txt"), ("images/train/deep/b.PNG", "")],
+    "val": [("images/val/c.png", "")],
 }
 
 
-def shown(images: list[Path], base: Path) -> list[str]:
-    return [image.relative_to(base).as_posix() for image in images]
+def lay(paths: Paths, files: Mapping[str, bytes], pairs: Mapping[str, list[tuple[str, str]]] = PAIRS) -> None:
+    """A folder in the dataset channel, with the manifest of its check."""
+    note(paths, pairs, files)
+    for name, content in files.items():
+        (paths.dataset / name).parent.mkdir(parents=True, exist_ok=True)
+        (paths.dataset / name).write_bytes(content)
+
+
+FOLDER = make_job(form="folder", file="")
 
 
 def test_a_zip_is_unpacked_and_listed_by_absolute_paths(paths: Paths) -> None:
-    pack(paths.dataset / "rooms.zip", {f"top/{name}": text for name, text in MEMBERS.items()})
+    note(paths, PAIRS, MEMBERS)
+    pack(paths.dataset / "rooms.zip", {f"top/{name}": content for name, content in MEMBERS.items()})
     found = prepare(make_job(data_root="top/"), paths)
-    base = paths.work / "dataset"
-    assert shown(found.images["train"], base) == ["images/train/a.png", "images/train/deep/b.JPG"]
+    base = paths.work / "dataset/0/images"
+    assert found.images["train"] == [base / "images/train/a.png", base / "images/train/deep/b.PNG"]
     described = yaml.safe_load(found.description.read_text())
     assert described == {
-        "path": str(base),
+        "path": str(paths.work / "dataset"),
         "train": str(paths.work / "train.txt"),
         "val": str(paths.work / "val.txt"),
         "names": {0: "room", 1: "Tür: #1"},
     }
-    assert (paths.work / "val.txt").read_text() == f"{base}/images/val/c.webp\n"
+    assert (paths.work / "val.txt").read_text() == f"{base}/images/val/c.png\n"
 
 
 def test_only_known_keys_reach_ultralytics_whatever_the_datasets_own_description_says(paths: Paths) -> None:
-    pack(paths.dataset / "rooms.zip", {**MEMBERS, "data.yaml": "download: touch /hacked\nactivation: evil()\n"})
-    described = yaml.safe_load(prepare(make_job(), paths).description.read_text())
+    lay(paths, {**MEMBERS, "data.yaml": b"download: touch /hacked\nactivation: evil()\n"})
+    described = yaml.safe_load(prepare(FOLDER, paths).description.read_text())
     assert sorted(described) == ["names", "path", "train", "val"]
 
 
 def test_of_a_folder_images_and_labels_reach_ultralytics_and_no_cache_that_it_would_unpickle(paths: Paths) -> None:
-    for name in (*MEMBERS, "labels/train.cache", "images/val/c.npy", "yolov8n-seg.yaml"):
-        (paths.dataset / name).parent.mkdir(parents=True, exist_ok=True)
-        (paths.dataset / name).touch()
+    more = ("labels/train.cache", "images/val/c.npy", "yolov8n-seg.yaml", "labels/val/c.txt", "images/val/later.png")
+    lay(paths, {**MEMBERS, **dict.fromkeys(more, b"")})
     for _ in range(2):
-        found = prepare(make_job(form="folder", file=""), paths)
-    place = paths.work / "dataset"
-    assert shown(found.images["val"], place) == ["images/val/c.webp"]
+        prepare(FOLDER, paths)
+    place = paths.work / "dataset/0/images/images"
     assert sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()) == [
-        "images/train/a.png",
-        "images/train/deep/b.JPG",
-        "images/val/c.webp",
-        "labels/train/a.txt",
+        "train/a.png",
+        "train/deep/b.PNG",
+        "val/c.png",
     ]
+    assert [path.name for path in (paths.work / "dataset").rglob("*.*") if place not in path.parents] == ["a.txt"]
     assert all(path.exists() for path in paths.dataset.rglob("*"))
 
 
-@pytest.mark.parametrize(
-    "entries",
-    [
-        ["images/train"],
-        ["images"],
-        ["."],
-        ["images/val", "images/train"],
-        ["all.txt"],
-        ["images/some.txt"],
-    ],
-)
-def test_splits_mean_the_same_as_when_the_dataset_was_validated(paths: Paths, entries: list[str]) -> None:
-    members = {
-        **MEMBERS,
-        "all.txt": "./images/val/c.webp\nimages/train/a.png\n/images/train/deep/b.JPG\r\n\n"
-        "images/none.png\nimages/train/notes.md\n",
-        "images/some.txt": "./train/a.png\n",
-    }
-    pack(paths.dataset / "rooms.zip", members)
-    found = prepare(make_job(splits={"train": entries, "val": ["images/val"]}), paths)
-    files = {name: rules.File(name, 1, "") for name in members if not rules.is_noise(name)}
-    validated, _ = rules.resolve(
-        Description({0: "room"}, {"train": entries}), files, lambda name: members[name].encode()
-    )
-    assert validated["train"].images
-    trained = sorted(shown(found.images["train"], paths.work / "dataset"))
-    assert trained == [image.name for image in validated["train"].images]
+NAMES = st.lists(
+    st.sampled_from(["images", "Images", "labels", "a", "A", "a.b", "a.png", "x/images"]), min_size=1, max_size=4
+).map("/".join)
+FILES = st.tuples(NAMES, st.sampled_from([".png", ".jpg", ".PNG"]), st.booleans())
 
 
-def test_the_rules_of_files_are_those_of_validation() -> None:
-    assert IMAGE_SUFFIXES == layout.IMAGE_SUFFIXES
-    for name in ("a/images/b.png", "images/b.c.jpg", "b.png", "images/x/images/y.png", "ximages/a.png"):
-        assert label_of(Path("/d") / name) == Path("/d") / rules.label_of(name)
+@settings(max_examples=40, deadline=None)
+@given(st.lists(FILES, min_size=1, max_size=6), st.lists(NAMES, max_size=3))
+def test_ultralytics_finds_the_label_of_the_check_for_every_image_and_no_other(
+    named: list[tuple[str, str, bool]], later: list[str]
+) -> None:
+    labelled = {stem + suffix: f"{stem}{suffix}.{number}" for number, (stem, suffix, yes) in enumerate(named) if yes}
+    pairs = [(stem + suffix, labelled.get(stem + suffix, "")) for stem, suffix, _ in named]
+    pairs = list(dict.fromkeys(pairs))
+    folders = {str(above) for pair in pairs for name in pair if name for above in PurePosixPath(name).parents}
+    assume(not folders & {name for pair in pairs for name in pair})
+    with TemporaryDirectory() as folder:
+        paths = Paths(Path(folder, "images/ml"), Path(folder, "images/work"))
+        paths.work.mkdir(parents=True)
+        contents = {name: POLYGON for _, name in pairs if name} | {name: png() for name, _ in pairs}
+        # The first image is there again with a label of its own, since without one there is nothing to train on.
+        contents |= {"first.bmp": png(), "first.txt": POLYGON}
+        paths.dataset.mkdir(parents=True)
+        lay(paths, contents, {"train": [("first.bmp", "first.txt"), *pairs], "val": pairs})
+        for name in later:
+            with contextlib.suppress(OSError):
+                (paths.dataset / name).with_suffix(".txt").write_bytes(POLYGON)
+        found = prepare(FOLDER, paths)
+        base = paths.dataset
+        seen = [
+            (
+                image.readlink().relative_to(base).as_posix(),
+                label.readlink().relative_to(base).as_posix() if label.exists() else "",
+            )
+            for image in found.images["val"]
+            for label in [ultralytics_label_of(image)]
+        ]
+    assert seen == pairs
+
+
+def ultralytics_label_of(image: Path) -> Path:
+    """`img2label_paths` of ultralytics 8.4.190."""
+    return Path("/labels/".join(str(image).rsplit("/images/", 1)).rsplit(".", 1)[0] + ".txt")
+
+
+def test_noise_is_what_it_is_to_the_check() -> None:
     for name in ("a.png", ".DS_Store", "x/._a.png", "Thumbs.db", "labels/train.cache", "__MACOSX/a", "x/__MACOSX/a"):
         assert archive.is_noise(name) == rules.is_noise(name)
 
 
-def test_a_count_that_differs_from_the_verdict_is_named(paths: Paths) -> None:
-    pack(paths.dataset / "rooms.zip", MEMBERS)
-    with pytest.raises(DatasetChanged, match="DatasetChanged: the train split has 2 images, but 3 were there"):
-        prepare(make_job(expected={"train": 3, "val": 1}), paths)
+@pytest.mark.parametrize(
+    ("name", "content", "task", "said"),
+    [
+        ("labels/train/d.txt", b"0 .1 .1 .9 .1 .9 .9\n0 a b c d e f\n", "segment", "labels/train/d.txt:2: "),
+        ("labels/train/d.txt", b"2 .1 .1 .9 .1 .9 .9\n", "segment", "labels/train/d.txt:1: "),
+        ("labels/train/d.txt", b"\xff\xfe0\x00", "segment", "labels/train/d.txt:1: "),
+        ("labels/train/d.txt", b"0 .5 .5 .1 .1\n", "segment", "labels/train/d.txt holds boxes, and to learn masks all"),
+        ("labels/train/d.txt", b"0 .5 .5 .1\n", "detect", "labels/train/d.txt:1: "),
+        ("images/train/d.png", b"<html>not found</html>", "segment", ""),
+        ("images/train/d.png", b"", "segment", ""),
+    ],
+)
+def test_what_ultralytics_would_drop_or_end_the_job_for_is_left_out_and_said(
+    paths: Paths, capsys: pytest.CaptureFixture[str], name: str, content: bytes, task: str, said: str
+) -> None:
+    files = {**MEMBERS, "images/train/d.png": png(), "labels/train/d.txt": POLYGON, name: content}
+    pair = ("images/train/d.png", "labels/train/d.txt")
+    lay(paths, files, {"train": [*PAIRS["train"], pair], "val": PAIRS["val"]})
+    found = prepare(make_job(form="folder", file="", task=task), paths)
+    assert [image.name for image in found.images["train"]] == ["a.png", "b.PNG"]
+    assert found.left_out == 1
+    assert not list((paths.work / "dataset").rglob("d.*"))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("LEFT OUT")]
+    assert line.startswith(f"LEFT OUT images/train/d.png: {said}")
 
 
-def test_a_list_cannot_reach_outside_of_the_dataset(paths: Paths, tmp_path: Path) -> None:
-    (tmp_path / "secret.png").touch()
-    pack(paths.dataset / "rooms.zip", {**MEMBERS, "train.txt": f"../../secret.png\n{tmp_path}/secret.png\n"})
-    with pytest.raises(BadDataset, match="The train split has no images"):
-        prepare(make_job(splits={"train": ["train.txt"], "val": ["images/val"]}), paths)
-    with pytest.raises(BadDataset, match="outside of the dataset"):
-        prepare(make_job(splits={"train": ["../.."], "val": ["images/val"]}), paths)
+@pytest.mark.parametrize(
+    ("label", "changes"),
+    [
+        (b"", {}),
+        (b"0 .5 .5 .1 .1\n", {"task": "detect"}),
+        (b"0 .1 .1 .9 .1 .9 .9\n", {"task": "detect"}),
+        (b"7 .1 .1 .9 .1 .9 .9\n", {"arguments": {"epochs": 1, "single_cls": True}}),
+        (b"0 .1 .1 .9 .9 .9 .1 .1 .9\n", {}),
+    ],
+    ids=["empty", "boxes to detect", "polygons to detect", "any class where all are one", "crossing edges"],
+)
+def test_what_ultralytics_trains_on_is_not_left_out(paths: Paths, label: bytes, changes: dict[str, Any]) -> None:
+    lay(paths, {**MEMBERS, "labels/train/a.txt": label})
+    found = prepare(make_job(form="folder", file="", **changes), paths)
+    assert (len(found.images["train"]), found.left_out) == (2, 0)
+
+
+@pytest.mark.parametrize(("end", "kept"), [(b"\xff\xd9", 2), (b"", 1)])
+def test_an_image_that_is_followed_by_other_data_is_no_cut_one(paths: Paths, end: bytes, kept: int) -> None:
+    tables, frame, scan = bytes(65), b"\x08\0\x20\0\x20\1\1\x11\0", b"\1\1\0\0\x3f\0"
+    segments = ((b"\xff\xdb", tables), (b"\xff\xc0", frame), (b"\xff\xda", scan))
+    header = b"".join(marker + (len(content) + 2).to_bytes(2) + content for marker, content in segments)
+    photo = b"\xff\xd8" + header + bytes(40_000) + end + b"film" * 10_000
+    files = {**MEMBERS, "images/train/photo.jpg": photo}
+    pairs = {"train": [PAIRS["train"][0], ("images/train/photo.jpg", "")], "val": PAIRS["val"]}
+    lay(paths, files, pairs)
+    assert len(prepare(FOLDER, paths).images["train"]) == kept
+
+
+def test_twenty_are_named_and_the_others_counted(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = {f"images/train/{number:02}.png": b"" for number in range(25)}
+    pairs = {"train": [*PAIRS["train"], *((name, "") for name in bad)], "val": PAIRS["val"]}
+    lay(paths, {**MEMBERS, **bad}, pairs)
+    assert prepare(FOLDER, paths).left_out == 25
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("LEFT OUT")]
+    assert (len(lines), lines[0][:31], lines[20]) == (21, "LEFT OUT images/train/00.png: i", "LEFT OUT 5 more")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"images/val/c.png": b""},
+            "None of the 1 images of the val split can be used, for instance images/val/c",
+        ),
+        (
+            {"labels/train/a.txt": b"0 0\n"},
+            "No image of the train split has a label and can be used, for instance images/train/a.png: labels",
+        ),
+    ],
+)
+def test_a_split_of_which_nothing_can_be_used_ends_the_job(paths: Paths, change: dict[str, bytes], said: str) -> None:
+    lay(paths, {**MEMBERS, **change})
+    with pytest.raises(BadDataset, match=said):
+        prepare(FOLDER, paths)
+    assert not (paths.work / "data.yaml").exists()
+
+
+def test_a_fault_of_the_guard_itself_ends_no_training(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(guard, "judge", fail)
+    lay(paths, MEMBERS)
+    assert len(prepare(FOLDER, paths).images["train"]) == 2
 
 
 def test_only_the_exact_zip_is_opened(paths: Paths) -> None:
+    note(paths, PAIRS, MEMBERS)
     pack(paths.dataset / "rooms.zip.bak", MEMBERS)
     with pytest.raises(DatasetChanged, match=r"the zip 'rooms.zip' did not reach the job \(there is rooms.zip.bak\)"):
         prepare(make_job(), paths)

@@ -27,9 +27,8 @@ DOCUMENT: dict[str, Any] = {
         "file": "rooms.zip",
         "root": "",
         "names": {"10": "k", "2": "c"},
-        "splits": {"train": ["images/train"], "val": ["images/val"]},
     },
-    "expected": {"train": {"images": 100}, "val": {"images": 25}},
+    "manifest": "manifest.json.gz",
 }
 
 
@@ -41,7 +40,7 @@ def write_job(folder: Path, document: Any) -> Path:
 
 def test_a_job_is_read_with_its_classes_in_order(tmp_path: Path) -> None:
     job = read_job(write_job(tmp_path, DOCUMENT))
-    assert (job.epochs, job.form, job.expected) == (3, "archive", {"train": 100, "val": 25})
+    assert (job.epochs, job.form, job.manifest) == (3, "archive", "manifest.json.gz")
     assert list(job.names.items()) == [(2, "c"), (10, "k")]
 
 
@@ -189,10 +188,10 @@ def test_a_failure_is_told_in_one_line_with_its_cure(
 
 def test_images_that_cannot_be_used_are_named_below_the_dataset() -> None:
     text = "No valid images found in /x.\n" + "".join(
-        f"\x1b[34mtrain: \x1b[0m/w/dataset/images/{name}: ignoring corrupt image/label: No module named 'pi_heif'\n"
-        for name in ("a.png", "b.png")
+        f"\x1b[34mtrain: \x1b[0m/w/dataset/0/images/{name}: ignoring corrupt image/label: No module named 'pi_heif'\n"
+        for name in ("x/dataset/1/images/a.png", "b.png")
     )
-    assert "(2 are named), for instance images/a.png: it is no readable image" in str(
+    assert "(2 are named), for instance x/dataset/1/images/a.png: it is no readable image" in str(
         failure.explain(ValueError(text), {})
     )
 
