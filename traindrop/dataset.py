@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from traindrop.data_yaml import Description
+from traindrop.file_problems import of_split
 from traindrop.layout import Layout, is_hidden, is_image, lines, several
-from traindrop.problems import EXAMPLES, Problem
-from traindrop.split_faults import Faults
+from traindrop.problems import EXAMPLES, Problem, Tally
 
 _LISTS_LIMIT = 16 * 1024 * 1024
 _NOT_LABELS = re.compile(
@@ -106,7 +106,7 @@ def resolve(
     layout = Layout(files)
     base = layout.base(description.path, description.splits.get("train", []))
     splits = {name: Split() for name in description.splits}
-    faults = {name: Faults(name, warned_of=name == "test") for name in splits}
+    faults = {name: Tally() for name in splits}
     for name, entries in description.splits.items():
         for entry in several(entries):
             place = layout.place(entry, base, alone=isinstance(entries, str))
@@ -123,12 +123,17 @@ def resolve(
         images[name] = _images(split, layout, read, faults[name])
         split.images = [files[layout.names[image]] for image in images[name]]
         _pair(split, images[name], files, layout, faults[name])
+        if split.images and not split.labels and name != "test":
+            expected = label_of(images[name][0])
+            faults[name].add(
+                "split.no_labels", images[name][0], f"its label would be {expected}", count=len(split.images)
+            )
     _look_for_orphans(splits, images, layout, lists, faults)
-    found = [problem for name in splits for problem in faults[name].problems()]
+    found = [problem for name in splits for problem in faults[name].problems(of_split(name))]
     return splits, [*found, *_overlap(splits)]
 
 
-def _images(split: Split, layout: Layout, read: Callable[[str], bytes], faults: Faults) -> list[str]:
+def _images(split: Split, layout: Layout, read: Callable[[str], bytes], faults: Tally) -> list[str]:
     """Images that the folders and lists of a split hold, each once and in order."""
     found: set[str] = set()
     for place, times in Counter(split.places).items():
@@ -144,12 +149,12 @@ def _images(split: Split, layout: Layout, read: Callable[[str], bytes], faults: 
         fresh = set(here) - found
         if twice := times * len(here) - len(fresh):
             known = (image for image in here if image not in fresh)
-            faults.add("split.listed_twice", next(known, "") or Counter(here).most_common(1)[0][0], twice)
+            faults.add("split.listed_twice", next(known, "") or Counter(here).most_common(1)[0][0], count=twice)
         found |= fresh
     return sorted(found)
 
 
-def _listed(name: str, content: bytes, layout: Layout, faults: Faults) -> Iterator[str]:
+def _listed(name: str, content: bytes, layout: Layout, faults: Tally) -> Iterator[str]:
     """Images that a list names."""
     number = 0
     try:
@@ -167,7 +172,7 @@ def _listed(name: str, content: bytes, layout: Layout, faults: Faults) -> Iterat
             faults.add("split.no_images", name)
 
 
-def _pair(split: Split, images: Sequence[str], files: Mapping[str, File], layout: Layout, faults: Faults) -> None:
+def _pair(split: Split, images: Sequence[str], files: Mapping[str, File], layout: Layout, faults: Tally) -> None:
     """Give a split its labels and its backgrounds."""
     labels = list(map(label_of, images))
     users = Counter(labels)
@@ -177,8 +182,6 @@ def _pair(split: Split, images: Sequence[str], files: Mapping[str, File], layout
             split.backgrounds.append(file)
         elif users[label] > 1:
             faults.add("label.shared", image)
-    if split.images and not split.labels and faults.split != "test":
-        faults.add("split.no_labels", labels[0], len(images))
 
 
 def _look_for_orphans(
@@ -186,7 +189,7 @@ def _look_for_orphans(
     images: Mapping[str, Sequence[str]],
     layout: Layout,
     lists: Sequence[str],
-    faults: Mapping[str, Faults],
+    faults: Mapping[str, Tally],
 ) -> None:
     """Find what lies among the labels of a split and is none: those of no image, and those of another suffix.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 
 from traindrop.dataset import Split, label_of, sample
-from traindrop.file_problems import FAULTS, LABEL_LIMIT, ODDITIES, TINY_PIXELS
+from traindrop.file_problems import LABEL_LIMIT, OF_LABELS_AND_IMAGES, TINY_PIXELS
 from traindrop.images import look
 from traindrop.labels import Label, judge
 from traindrop.problems import Problem, Tally
@@ -74,20 +74,19 @@ class Inspection:
         self._source, self._settings = source, settings
         self._splits = {name: splits[name] for name in _TRAINED_ON if name in splits}
         self._class_count = _ANY_CLASS if settings.train.single_cls else class_count
-        self._faults, self._oddities = Tally(), Tally()
+        self._tally = Tally()
         self.holdings = {name: Holding(len(split.labels)) for name, split in self._splits.items()}
         self._judge_labels()
         self.task = self._task()
         if self.task == "segment":
             for name in chain.from_iterable(sorted(holding.with_boxes) for holding in self.holdings.values()):
-                self._faults.add("label.box_only", name)
+                self._tally.add("label.box_only", name)
         self._open_images()
 
     @property
     def problems(self) -> list[Problem]:
         """Errors: what ultralytics would drop or stumble over. Warnings: what it accepts though it is surely wrong."""
-        oddities = [replace(problem, warning=True) for problem in self._oddities.problems(ODDITIES)]
-        return [*self._faults.problems(FAULTS), *oddities, *self._unread()]
+        return [*self._tally.problems(OF_LABELS_AND_IMAGES), *self._unread()]
 
     def _unread(self) -> Iterator[Problem]:
         for name, holding in self.holdings.items():
@@ -120,12 +119,13 @@ class Inspection:
                 holding.labels_read += 1
                 if file.size:
                     holding.faulty += 1
-                    self._faults.add("label.too_large", file.name, f"{file.size} bytes")
-        for number, (name, content) in enumerate(self._source.contents(self._source.affordable(list(holdings_of)))):
+                    self._tally.add("label.too_large", file.name, f"{file.size} bytes")
+        searched = set(sample(list(holdings_of), _CROSSINGS_SEARCHED))
+        for name, content in self._source.contents(self._source.affordable(list(holdings_of))):
             label = judge(
                 content,
                 self._class_count,
-                search_crossings=number < _CROSSINGS_SEARCHED,
+                search_crossings=name in searched,
                 tiny_below=TINY_PIXELS / self._settings.imgsz,
             )
             self._tell(name, label)
@@ -135,16 +135,16 @@ class Inspection:
     def _tell(self, name: str, label: Label) -> None:
         if label.fault:
             place = f"{name}:{label.fault.line}" if label.fault.line else name
-            self._faults.add(label.fault.code, place, label.fault.words)
+            self._tally.add(label.fault.code, place, label.fault.words)
         for oddity, lines in label.oddities.items():
-            self._oddities.add(f"label.{oddity}", f"{name}:{lines[0]}", count=len(lines))
+            self._tally.add(f"label.{oddity}", f"{name}:{lines[0]}", count=len(lines))
 
     def _open_images(self) -> None:
         sizes: dict[str, int] = {}
         for number, (split, found) in enumerate(self._splits.items()):
             for file in found.images:
                 if not file.size:
-                    self._faults.add("image.empty", file.name)
+                    self._tally.add("image.empty", file.name)
             opened = self._opened([file.name for file in found.images if file.size], number)
             self.holdings[split].images_opened = len(opened)
             sizes |= {name: self._source.files[name].size for name in opened}
@@ -155,9 +155,9 @@ class Inspection:
                 image = look(name, sizes[name], self._source.read(name), tail)
                 cut += image.fault is not None
             if image.fault:
-                self._faults.add(image.fault.code, name, image.fault.words)
+                self._tally.add(image.fault.code, name, image.fault.words)
             for oddity in image.oddities:
-                self._oddities.add(oddity.code, name, oddity.words)
+                self._tally.add(oddity.code, name, oddity.words)
 
     def _opened(self, names: list[str], number: int) -> list[str]:
         """The images of a split, the first or the second, that are opened: all, or its share of the source's sample."""

@@ -42,6 +42,16 @@ class Problem:
         }
 
 
+@dataclass(frozen=True)
+class Words:
+    """What is said of a code: what was found, in the plural, and the cure; `passing` and `warning` as in `Problem`."""
+
+    found: str
+    cure: str
+    passing: bool = False
+    warning: bool = False
+
+
 class Tally:
     """Problems of many files: of each code the first examples and a total are kept, however many files have it."""
 
@@ -51,30 +61,23 @@ class Tally:
         self._examples: dict[str, list[str]] = {}
         self._first: dict[str, str] = {}
 
-    def add(self, code: str, place: str, words: str = "", *, count: int = 1) -> None:
-        """Count a file or row, found at `place` (`labels/1.txt:7`), with what is wrong with it in particular."""
-        if not self._counts[code]:
-            self._first[code] = f"{place}: {words}" if words else place
+    def add(self, code: str, place: str, particulars: str = "", *, count: int = 1) -> None:
+        """Count a file or row, found at `place` (`labels/1.txt:7`), or so many of which one is named."""
+        if code not in self._first:
+            self._first[code] = f"{place} ({particulars})" if particulars else place
         self._counts[code] += count
         examples = self._examples.setdefault(code, [])
         if len(examples) < EXAMPLES:
             examples.append(place)
 
-    def problems(self, told: Mapping[str, tuple[str, str]]) -> list[Problem]:
-        """One problem for each code, the most frequent first.
+    def problems(self, words: Mapping[str, Words]) -> list[Problem]:
+        """One problem for each code, the most frequent first."""
+        return [self._problem(code, count, words[code]) for code, count in self._counts.most_common()]
 
-        Args:
-            told: for each code what is counted, as "label files …", and the cure.
-        """
-        return [
-            Problem(
-                code,
-                f"{count} {told[code][0]}, {'first' if count > 1 else 'at'} {self._first[code]}. {told[code][1]}",
-                self._examples[code],
-                count,
-            )
-            for code, count in self._counts.most_common()
-        ]
+    def _problem(self, code: str, count: int, words: Words) -> Problem:
+        first = self._first[code] if count == 1 else f"{count}, such as {self._first[code]}"
+        message = f"{words.found}: {first}. {words.cure}"
+        return Problem(code, message, self._examples[code], count, words.passing, words.warning)
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def test_an_invalid_one_names_code_place_and_cure(rooms: Path, capsys: pytest.Ca
     told = " ".join(out.split())
     assert (code, err, out.splitlines()[-1]) == (1, "", "NOT OK: 1 error")
     assert "label.class_out_of_range" in told
-    assert f"{first_label(rooms).relative_to(rooms)}:3: class 7" in told
+    assert f"{first_label(rooms).relative_to(rooms)}:3 (class 7; " in told
     assert "Correct the class" in told
 
 

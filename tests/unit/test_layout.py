@@ -228,7 +228,7 @@ def test_a_thousand_bad_entries_are_one_problem() -> None:
     _, problems = resolved(f"train: [{train}]\nval: images/val\n{NAMES}", PLAIN)
     (problem,) = problems
     assert (problem.code, problem.count, len(problem.examples)) == ("split.no_images", 1000, 10)
-    assert "`train: no0`, but no image lies there (and 999 more)" in problem.message
+    assert "paths of `train:` in data.yaml where no image lies: 1000, such as no0. " in problem.message
 
 
 def test_a_folder_that_a_thousand_entries_name_is_searched_once() -> None:

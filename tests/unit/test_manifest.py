@@ -321,7 +321,7 @@ BROKEN = (
 )
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", *map(gzip.compress, BROKEN), None])
+@pytest.mark.parametrize("content", [b"", b"{}", *(gzip.compress(text, mtime=0) for text in BROKEN), None])
 def test_a_manifest_that_cannot_be_read_is_our_fault_and_says_so(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / FILE).write_bytes(content)

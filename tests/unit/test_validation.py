@@ -107,7 +107,7 @@ def test_a_fault_names_file_line_and_cure_and_how_often_it_was_found() -> None:
     (problem,) = judged(contents).verdict.errors
     assert problem.code == "label.class_out_of_range"
     assert problem.message.startswith(
-        "2 label files have a class that data.yaml does not name, first labels/train/0.txt:2"
+        "label files with a class that data.yaml does not name: 2, such as labels/train/0.txt:2 (class 7; "
     )
     assert "add it to `names`" in problem.message
     assert problem.count == 2

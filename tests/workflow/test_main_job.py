@@ -86,9 +86,9 @@ def without(*names: str) -> dict[str, bytes]:
         (
             "empty-val",
             zipped({**without(), "data.yaml": YAML.replace("images/val", "images/valid").encode()}),
-            ["images/valid", "no image lies there"],
+            ["images/valid", "where no image lies"],
         ),
-        ("orphan", zipped(without("images/train/1.png")), ["labels/train/1.txt", "upload the missing image"]),
+        ("orphan", zipped(without("images/train/1.png")), ["labels/train/1.txt", "Upload the missing image"]),
         ("unknown-key", zipped({**without(), "training.yaml": b"epoch: 3"}), ["'epoch'", "did you mean 'epochs'"]),
         ("no-zip", b"this is no zip", ["not a readable zip", "pack the dataset again"]),
         (
