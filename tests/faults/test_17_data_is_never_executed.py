@@ -297,7 +297,14 @@ def test_a_real_training_executes_nothing_of_its_dataset(row: Rows, tmp_path: Pa
         files[name] = checkpoint()
     for name in ("labels/train.cache", "labels/val.cache", "labels.cache", "images/train/plan 0.npy"):
         files[name] = pickle.dumps(Payload(), protocol=2)
-    for name in ("sitecustomize.py", "torch.py", "ultralytics/__init__.py", "training_entry/train.py", "entry.sh"):
+    for name in (
+        "sitecustomize.py",
+        "torch.py",
+        "ultralytics/__init__.py",
+        "training_entry/train.py",
+        "traindrop/labels.py",
+        "entry.sh",
+    ):
         files[name] = (TOUCH if name.endswith(".sh") else CODE).encode()
     with LocalCloud.start(trainer="real", lambda_retry_seconds=0.2) as cloud:
         stack = Stack(cloud, deploy(cloud))

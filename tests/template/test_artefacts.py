@@ -50,6 +50,8 @@ def test_what_the_functions_and_the_training_need_is_in_it(shipped: dict[str, tu
         "traindrop/templates/report.html.j2",
         "training_entry/entry.sh",
         "training_entry/train.py",
+        "traindrop/images.py",
+        "traindrop/labels.py",
         "environment.py",
         "pydantic",
         "yaml",
