@@ -54,7 +54,10 @@ OF_LABELS_AND_IMAGES = {
         "One of them would abort the whole training: export these objects as polygons, or delete label and image.",
     ),
     "image.empty": Words("images without a byte", "Upload them again, or delete them with their labels."),
-    "image.unreadable": Words("files with an image's name that are none", "Replace them, or delete them."),
+    "image.unreadable": Words(
+        "files with an image's name that are none",
+        "Put real ones there, PNG or JPEG, or delete them with their labels.",
+    ),
     "image.unsupported": Words("images of a format that is not trained on", "Convert them to PNG or JPEG."),
     "image.too_small": Words("images of less than 10 pixels a side", "Delete them with their labels."),
     "image.too_large": Words("images of more pixels than are decoded", "Cut them into tiles, or scale them down."),

@@ -34,7 +34,6 @@ _LONGEST_SIDE = 2**20
 """OpenCV's; libjpeg's and libpng's are below it."""
 _ZEROS = 64
 """So many bytes at the end of compressed data are no accident."""
-_CURE = "convert it to PNG or JPEG"
 _SUFFIXES = {
     "jpeg": (".jpg", ".jpeg", ".mpo"),
     "mpo": (".jpg", ".jpeg", ".mpo"),
@@ -69,9 +68,9 @@ _OTHERS = (
     (b"\x1f\x8b", "a gzip file; unpack it"),
     (b"7z\xbc\xaf", "a 7z archive; unpack it"),
     (b"Rar!", "a RAR archive; unpack it"),
-    (b"\x93NUMPY", f"a NumPy array; {_CURE}"),
+    (b"\x93NUMPY", "a NumPy array"),
     (b"\0\5\x16\7", "a macOS resource fork, not the picture; delete it"),
-    (b"\0\0\0\0\0\0\0\0", "a file that begins with zeros, as an interrupted copy leaves it; upload it again"),
+    (b"\0\0\0\0\0\0\0\0", "a file that begins with zeros, as an interrupted copy leaves it"),
 )
 _MARKUP = (
     (b"<svg", "an SVG drawing; export it as PNG"),
@@ -122,7 +121,7 @@ def look(name: str, size: int, head: bytes, tail: bytes) -> Image:
         `image.first_frame_only`, `image.preview_only`, `image.sixteen_bits` and `image.zeros_at_end`.
     """
     if size <= 0:
-        return Image("", fault=Fault("image.empty", 0, "it has no bytes; upload it again"))
+        return Image("", fault=Fault("image.empty", 0, "it has no bytes"))
     head = head[:size]
     format_, words = recognise(head)
     if format_ not in _READERS:
@@ -137,12 +136,12 @@ def look(name: str, size: int, head: bytes, tail: bytes) -> Image:
         # Zeros are taken for a picture too, so what becomes of them shows only when they are decoded.
         zeros = format_ in ("jpeg", "jp2") and _ends_in_zeros(file)
         if not zeros:
-            words = f"the {format_.upper()} ends before its picture does, at byte {size}; upload it again"
+            words = f"the {format_.upper()} ends before its picture does, at byte {size}"
             fault = Fault("image.truncated", 0, words)
     except Damaged as damage:
-        fault = Fault("image.unreadable", 0, f"a damaged {format_.upper()}: {damage}; export it again")
+        fault = Fault("image.unreadable", 0, f"a damaged {format_.upper()}: {damage}")
     except Unsupported as kind:
-        fault = Fault("image.unsupported", 0, f"{kind}, which cannot be read in training; {_CURE}")
+        fault = Fault("image.unsupported", 0, f"{kind}, which cannot be read in training")
     except Unseen:
         pass
     fault = fault or _size_fault(file)
@@ -166,12 +165,12 @@ def recognise(head: bytes) -> tuple[str, str]:
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MM*\0", b"II\0*"):
         return "tiff", ""
     if head[:4] == b"RIFF":
-        return ("webp", "") if head[8:12] == b"WEBP" else ("avi", f"a video or sound; {_CURE}")
+        return ("webp", "") if head[8:12] == b"WEBP" else ("avi", "a video or sound")
     if head[4:8] == b"ftyp":
         return _of_brands(head)
     for magic, format_, words in _PICTURES:
         if head.startswith(magic):
-            return format_, f"{words}, which is not trained on; {_CURE}"
+            return format_, f"{words}, which is not trained on"
     return "", f"not an image but {_looks(head)}"
 
 
@@ -183,8 +182,8 @@ def _of_brands(head: bytes) -> tuple[str, str]:
         return "avif", ""
     format_ = next((_FTYP[brand] for brand in brands if brand in _FTYP), "")
     if format_ == "heic":
-        return format_, f"a HEIC photo, for which the training environment has no decoder; {_CURE}"
-    return format_ or "mp4", f"{'a raw photo' if format_ else 'a video'}, which is not trained on; {_CURE}"
+        return format_, "a HEIC photo, for which the training environment has no decoder"
+    return format_ or "mp4", f"{'a raw photo' if format_ else 'a video'}, which is not trained on"
 
 
 def _looks(head: bytes) -> str:
@@ -198,7 +197,7 @@ def _looks(head: bytes) -> str:
         return next(words for mark, words in _MARKUP if mark in beginning)
     if not head[:1024].translate(None, _PLAIN):
         return "text; put the picture in its place"
-    return "unknown data; export it again as PNG or JPEG"
+    return "unknown data"
 
 
 def _ends_in_zeros(file: Ends) -> bool:
@@ -224,14 +223,14 @@ def _oddities(name: str, file: Ends, zeros: bool) -> list[Fault]:
     if file.after:
         words = f"{file.after} bytes follow the end of the picture"
         words += ", so ultralytics writes it anew, with a loss" if file.kind == "jpeg" else ""
-        found.append(Fault("image.trailing_bytes", 0, f"{words}; export it again"))
+        found.append(Fault("image.trailing_bytes", 0, f"{words}"))
     if file.frames:
         found.append(Fault("image.first_frame_only", 0, "of its several pictures only the first is trained on"))
     if file.preview:
-        words = f"a raw photo, of which only the preview of {file.width}x{file.height} pixels is trained on; {_CURE}"
+        words = f"a raw photo, of which only the preview of {file.width}x{file.height} pixels is trained on"
         found.append(Fault("image.preview_only", 0, words))
     if file.deep:
-        words = "16 bits a channel, of which only the upper 8 are trained on; export it with 8, scaled to 0-255"
+        words = "16 bits a channel, of which only the upper 8 are trained on"
         found.append(Fault("image.sixteen_bits", 0, words))
     if zeros:
         found.append(Fault("image.zeros_at_end", 0, "its end is nothing but zeros, as an interrupted copy leaves it"))

@@ -86,7 +86,7 @@ def judge(data: bytes, class_count: int, *, search_crossings: bool = True, tiny_
         text = data.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
-        return Label(fault=Fault("label.not_text", line, f"byte 0x{byte:02x} is not UTF-8; save it as UTF-8 text"))
+        return Label(fault=Fault("label.not_text", line, f"byte 0x{byte:02x} is not UTF-8"))
     rows = [line.split() for line in text.splitlines()]
     longest = max(map(len, rows))
     if not longest:
@@ -118,7 +118,7 @@ def judge(data: bytes, class_count: int, *, search_crossings: bool = True, tiny_
         code, words = corrupt.args
         return Label(fault=Fault(code, line, words))
     except ValueError:
-        words = f"{_not_a_number(rows[line - 1])!r:.40} is not a number; numbers are parted by spaces"
+        words = f"{_not_a_number(rows[line - 1])!r:.40} is not a number"
         return Label(fault=Fault("label.not_a_number", line, words))
     if not "".join(indexes).isdecimal():
         oddities["class_form"] = [line for line, row in enumerate(rows, 1) if row and not row[0].isdecimal()]
@@ -141,7 +141,7 @@ def _class_index(token: str, limit: float) -> float:
 def _polygon(row: Sequence[str], number: Callable[[str], float], search: bool) -> tuple[_Values, float, _Oddities]:
     """Coordinates of a row, the area of its box as a share of the image's, and what is odd about it."""
     if len(row) == _BOX_COLUMNS:
-        raise _Corrupt("label.mixed", "a box among polygons; export every object as a polygon")
+        raise _Corrupt("label.mixed", "a box among polygons")
     values = list(map(number, row[1:]))
     xs, ys = values[::2], values[1::2]
     if len(xs) != len(ys) or not xs:
@@ -187,7 +187,7 @@ def _box(row: Sequence[str], number: Callable[[str], float], _: bool) -> tuple[_
 
 def _out_of_bounds(values: Iterable[float]) -> _Corrupt:
     worst = max(values, key=lambda value: abs(value - 0.5))
-    words = f"coordinate {worst:.6g} is outside the image; coordinates are shares of its width and height, 0 to 1"
+    words = f"coordinate {worst:.6g} is outside the image"
     return _Corrupt("label.out_of_bounds", words)
 
 
