@@ -239,9 +239,12 @@ def crosses(xs: Sequence[float], ys: Sequence[float]) -> bool:
     edges = sorted([(ax, ay, bx, by) if ax < bx else (bx, by, ax, ay) for ax, ay, bx, by in ends])
     for place, (ax, ay, bx, by) in enumerate(edges, 1):
         dx, dy = bx - ax, by - ay
+        low, high = (ay, by) if ay < by else (by, ay)
         for cx, cy, ex, ey in edges[place:]:
             if cx >= bx:
                 break
+            if (cy >= high and ey >= high) or (cy <= low and ey <= low):
+                continue
             if (dx * (cy - ay) - dy * (cx - ax)) * (dx * (ey - ay) - dy * (ex - ax)) < 0.0 and (
                 ((ex - cx) * (ay - cy) - (ey - cy) * (ax - cx)) * ((ex - cx) * (by - cy) - (ey - cy) * (bx - cx)) < 0.0
             ):
