@@ -56,6 +56,13 @@ def replace_all(rows: Rows, row: int, column: int, put: str) -> bytes:
     return text_of(rows).encode()
 
 
+def stretch(rows: Rows, row: int, column: int, put: tuple[float, float]) -> bytes:
+    """All x or all y of a polygon are one of two."""
+    count = len(rows[row][1 + column % 2 :: 2])
+    rows[row][1 + column % 2 :: 2] = [f"{put[place % 2]:.6f}" for place in range(count)]
+    return text_of(rows).encode()
+
+
 def repeat(rows: Rows, row: int, column: int, spelling: Callable[[str], str]) -> bytes:
     """A row comes again, one of its columns written otherwise."""
     again = list(rows[row])
@@ -87,10 +94,22 @@ def encode(rows: Rows, _: int, __: int, encoding: str) -> bytes:
 
 
 ADDED = [[], *(["0", ".1", ".2", ".6", ".3", ".7", ".8", ".4"][:columns] for columns in (1, 2, 3, 3, 3, 4, 5, 6, 7, 8))]
+SPANS = st.builds(
+    lambda kind, share: {
+        "width": (-share, 1.01 - share),
+        "centre above": (0.6 + share, 1.42 - share),
+        "centre below": (-0.42 - share, 0.4 + share),
+    }[kind],
+    st.sampled_from(["width", "centre above", "centre below"]),
+    st.integers(0, 9_999).map(lambda millionths: millionths / 1_000_000),
+)
+"""Two coordinates of which the polygon's box is just at a limit, as far as float32 can tell."""
 PUTS: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (replace, st.lists(TOKENS, min_size=1, max_size=1)),
     (replace, st.lists(TOKENS, max_size=2)),
+    (replace, st.sampled_from(LIMITS.split()).map(lambda put: [put])),
     (replace_all, st.sampled_from(LIMITS.split())),
+    (stretch, SPANS),
     (repeat, st.sampled_from(SPELLINGS)),
     (add, st.sampled_from(ADDED)),
     (separate, st.sampled_from(SEPARATORS)),
@@ -111,10 +130,11 @@ def rows_of(rng: random.Random, columns: int) -> Rows:
     """Some rows of a class and so many columns, most of them within the image."""
     reach = rng.choice([0.45, 0.45, 0.5, 0.52])
     digits = rng.randint(1, 9)
-    return [
-        [rng.choice("0012"), *(f"{0.5 + rng.uniform(-reach, reach):.{digits}f}" for _ in range(columns))]
-        for _ in range(rng.randint(1, 4))
-    ]
+
+    def value() -> str:
+        return "0" if rng.random() < 0.05 else f"{0.5 + rng.uniform(-reach, reach):.{digits}f}"
+
+    return [[rng.choice("0012"), *(value() for _ in range(columns))] for _ in range(rng.randint(1, 4))]
 
 
 SOUP = st.lists(st.sampled_from(["\n", "\n", "0 ", "1 "]) | TOKENS, max_size=20).map(" ".join)
@@ -122,7 +142,7 @@ PLANS = st.tuples(
     st.sampled_from(CLASS_COUNTS),
     st.sampled_from([4, 6, 8, 10]),
     st.lists(CHANGES, min_size=8, max_size=8),
-    st.lists(SOUP.map(str.encode) | st.binary(max_size=12), min_size=2, max_size=2),
+    st.lists(SOUP.map(str.encode) | st.binary(max_size=12) | st.sampled_from(BYTES), min_size=2, max_size=2),
 )
 """How many classes and columns, changes, and texts that are no label's."""
 
