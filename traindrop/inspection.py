@@ -16,7 +16,7 @@ from traindrop.settings import TrainingSettings
 from traindrop.sources import Source
 
 _TRAINED_ON = ("train", "val")
-_CROSSINGS_SEARCHED = 500
+_CROSSINGS_SEARCHED = 5000
 """Label files whose polygons are searched for edges that cross."""
 _CUT_ENOUGH = 20
 """So many truncated images are made sure of by reading them whole, and any number of those that turn out not to be."""
