@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _FILLER = random.Random(4).randbytes(1 << 20).replace(b"\xff", b"\xfe")
-_JPEG_HEAD = bytes.fromhex(
-    "ffd8ffe000104a46494600010100000100010000ffc0000b08060008000101011100ffc4001400010000000000000000000000"
-    "0000000003ffda0008010100003f00"
+_JPEG_HEAD = (
+    bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffdb004300")
+    + b"\1" * 64
+    + bytes.fromhex("ffc0000b080600080001011100ffc40014000100000000000000000000000000000000ffda0008010100003f00")
 )
 """Of a grey picture of 2048 x 1536 pixels, up to its data."""
 _JPEG_TAIL = b"\xff\xd9"

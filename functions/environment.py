@@ -104,7 +104,7 @@ def object_reads(bucket: str) -> ObjectReads:
             bucket,
             endpoint=endpoint,
             region=client("s3").meta.region_name,
-            credential_provider=Boto3CredentialProvider(),
+            credential_provider=Boto3CredentialProvider(boto3.DEFAULT_SESSION),
             client_options={
                 "allow_http": endpoint.startswith("http://"),
                 "connect_timeout": timedelta(seconds=5),

@@ -65,19 +65,25 @@ class _ObjectZip:
                 missing.append((index, before, span, after))
             else:
                 yield index, before + after
-        pieces = [Piece(self.place, start, end, self._etag) for _, _, (start, end), _ in missing]
-        if len(pieces) == 1:  # data.yaml, beside which training.yaml lies
-            start, end = missing[0][2]
-            pieces = [Piece(self.place, start, max(end, min(start + _BLOCK, self._known[0][0])), self._etag)]
+        lone = len(missing) == 1
+        wanted = [self._widened(span) if lone else span for _, _, span, _ in missing]
+        pieces = [Piece(self.place, start, end, self._etag) for start, end in wanted]
         self.requests += len(pieces)
         try:
             for number, data in self._reads.fetch(pieces):
                 index, before, (start, end), after = missing[number]
-                if len(pieces) == 1 and len(data) <= _BLOCK:
-                    self._known[1:] = [(start, data)]
-                yield index, before + data[: end - start] + after
+                begin = pieces[number].start
+                if lone and len(data) <= 2 * _BLOCK:
+                    self._known[1:] = [(begin, data)]
+                yield index, before + data[start - begin : end - begin] + after
         except ObjectGone as error:
             raise TransientError(f"{error}; it is judged anew") from error
+
+    def _widened(self, span: Span) -> Span:
+        """A span with what lies around it, up to what is known of the end: beside data.yaml lies training.yaml."""
+        start, end = span
+        begin = start // _BLOCK * _BLOCK
+        return begin, max(end, min(begin + _BLOCK, self._known[0][0]))
 
     def _cut(self, start: int, end: int) -> tuple[bytes, Span, bytes]:
         """What is known of a span's beginning, the span that is not known, and what is known of its end."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import environment
 import pytest
 
@@ -33,6 +34,7 @@ ODD = ("images//1.txt", "images/./2.txt")
 def bucket(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in {**cloud.environment, "NO_PROXY": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     monkeypatch.setattr(environment, "_clients", {"s3": cloud.client("s3")})
     name = unique("bucket")
     cloud.client("s3").create_bucket(Bucket=name)
