@@ -35,22 +35,30 @@ class StoreReads:
 
             def finish(task: asyncio.Task[bytes]) -> None:
                 done.append(task)
-                loop.stop()
+                if running:
+                    loop.stop()
+                elif not task.cancelled():
+                    task.exception()  # of many failures the first is told
 
             begun = in_flight = 0
-            while begun < len(pieces) or running:
-                while begun < len(pieces) and len(running) < _AT_ONCE and in_flight < _BYTES_AT_ONCE:
-                    task = loop.create_task(self._read(pieces[begun]))
-                    task.add_done_callback(finish)
-                    running[task] = begun
-                    in_flight += pieces[begun].end - pieces[begun].start
-                    begun += 1
-                loop.run_forever()
-                while done:
-                    task = done.pop()
-                    index = running.pop(task)
-                    in_flight -= pieces[index].end - pieces[index].start
-                    yield index, task.result()
+            try:
+                while begun < len(pieces) or running:
+                    while begun < len(pieces) and len(running) < _AT_ONCE and in_flight < _BYTES_AT_ONCE:
+                        task = loop.create_task(self._read(pieces[begun]))
+                        task.add_done_callback(finish)
+                        running[task] = begun
+                        in_flight += pieces[begun].end - pieces[begun].start
+                        begun += 1
+                    loop.run_forever()
+                    while done:
+                        task = done.pop()
+                        index = running.pop(task)
+                        in_flight -= pieces[index].end - pieces[index].start
+                        yield index, task.result()
+            finally:
+                for task in done:
+                    task.exception()
+                running.clear()  # so that those that are cancelled now stop the loop no more
 
     async def _read(self, piece: Piece) -> bytes:
         try:

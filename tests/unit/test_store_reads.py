@@ -59,9 +59,18 @@ def test_no_more_is_under_way_than_memory_has_room_for(store: MemoryStore, monke
 
 def test_reads_can_be_left_half_way_and_nested(store: MemoryStore) -> None:
     reads = StoreReads(store)
-    for _ in reads.fetch(pieces()):
+    for _ in range(30):
+        half_way = reads.fetch(pieces())
+        next(half_way)
         assert len(list(reads.fetch(pieces()[:3]))) == 3
-        break
+        half_way.close()  # type: ignore[attr-defined]
+
+
+def test_many_failures_at_once_are_one_error(store: MemoryStore) -> None:
+    missing = [Piece(f"nowhere/{number}", 0, 5) for number in range(200)]
+    for _ in range(30):
+        with pytest.raises(ObjectGone):
+            list(StoreReads(store).fetch(missing))
 
 
 def test_an_object_that_is_gone_or_replaced_is_named(store: MemoryStore) -> None:
