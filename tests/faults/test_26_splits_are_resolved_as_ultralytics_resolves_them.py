@@ -255,7 +255,7 @@ def same_split(name: str, split: rules.Split, theirs: dict[str, Any], problems: 
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(60, marks=pytest.mark.brief), pytest.param(1_000, marks=pytest.mark.long)]
+    "examples", [pytest.param(60, marks=pytest.mark.brief), pytest.param(1_500, marks=pytest.mark.long)]
 )
 def test_a_split_has_the_images_that_ultralytics_lists(examples: int, row: Rows, tmp_path: Path) -> None:
     line = row(

@@ -71,10 +71,18 @@ LAYOUTS = {
         | {"train.txt": "/home/me/rooms/images/train/1.jpg\r\n", "val.txt": "\ufeffC:\\rooms\\images\\val\\2.jpg"},
         TWO,
     ),
-    "a list relative to itself": (
+    "a list in a folder": (
         "train: lists/train\nval: images/val\n",
-        PLAIN | {"lists/train": "\n\n./../images/train/1.jpg\u2028"},
-        TWO,
+        PLAIN
+        | labelled("images/train/3.jpg", "images/train/4.jpg")
+        | {
+            "lists/train": "\n\n./../images/train/1.jpg\u2028images/train/3.jpg\r\n \n./../images/train/4.jpg\n",
+            "lists/images/train/3.jpg": "",
+        },
+        {
+            "train": ["images/train/1.jpg", "images/train/3.jpg", "images/train/4.jpg"],
+            "val": ["images/val/2.jpg"],
+        },
     ),
     "flat": (
         "train: train\nval: val\n",
@@ -135,6 +143,11 @@ LAYOUTS = {
         PLAIN,
         TWO,
     ),
+    "an absolute path whose end is a folder here with a part of the train split": (
+        "path: /home/me/data\ntrain: [images/train, more]\nval: images/val\n",
+        PLAIN | labelled("more/3.jpg", "data/images/train/4.jpg"),
+        {"train": ["images/train/1.jpg", "more/3.jpg"], "val": ["images/val/2.jpg"]},
+    ),
     "another machine": (
         "path: C:\\Users\\me\\rooms\ntrain: C:\\Users\\me\\rooms\\images\\train\nval: images\\val\n",
         PLAIN,
@@ -186,6 +199,11 @@ def test_an_entry_that_leads_nowhere_has_its_code(train: str, code: str) -> None
     }
     _, problems = resolved(f"train: {train}\nval: images/val\n{NAMES}", files)
     assert code in [problem.code for problem in problems if not problem.warning]
+
+
+def test_a_path_that_is_a_folder_here_is_meant_even_if_nothing_lies_there() -> None:
+    _, problems = resolved(f"path: sub\ntrain: images/train\nval: images/val\n{NAMES}", PLAIN | {"sub/x.md": ""})
+    assert [problem.code for problem in problems] == ["split.no_images", "split.no_images"]
 
 
 def test_a_list_that_is_no_text_is_named() -> None:
