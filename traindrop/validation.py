@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from traindrop import balance
+from traindrop.batches import last_of_one
 from traindrop.data_yaml import DATA_FILES, Description, describe
 from traindrop.dataset import Split, hint_of_classification, resolve
 from traindrop.inspection import Inspection
@@ -61,6 +62,7 @@ def validate(
         inspection = Inspection(source, splits, len(description.names), settings)
         problems += inspection.problems
         problems += _task(settings, inspection, splits)
+        problems += last_of_one(len(splits.get("train", Split()).images), settings)
         problems += _warnings(source, description, splits, settings, inspection, upload_window_seconds)
         task = inspection.task or task
         for key, holding in inspection.holdings.items():

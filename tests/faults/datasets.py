@@ -47,6 +47,7 @@ class Made:
     files: dict[str, bytes] = field(default_factory=dict)
     splits: dict[str, dict[str, str]] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)  # images whose damage shows only once they are decoded
 
     @property
     def class_count(self) -> int:

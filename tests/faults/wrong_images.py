@@ -62,9 +62,6 @@ _CONTENTS: dict[str, Callable[[Made, bytes, str], bytes]] = {
     "header only": lambda _made, content, _own: content[:30],
     "bytes after its end": lambda _made, content, _own: content + b"\0" * 100,
     "zeros": lambda _made, content, _own: b"\0" * len(content),
-    "damaged in the middle": lambda _made, content, _own: (
-        content[: len(content) // 2] + b"\xff\0\xff\0" + content[len(content) // 2 + 4 :]
-    ),
     "text": lambda _made, _content, _own: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n",
     "web page": lambda _made, _content, _own: b"<!DOCTYPE html><html><body>404</body></html>",
     "drawing": lambda _made, _content, _own: b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"/>',
@@ -102,4 +99,15 @@ def _spoil(change: Callable[[Made, bytes, str], bytes], made: Made) -> None:
     made.files[image] = change(made, made.files[image], posixpath.splitext(image)[1].lower())
 
 
-MUTATIONS: dict[str, Mutation] = {f"image: {name}": partial(_spoil, change) for name, change in _CONTENTS.items()}
+def _damage(made: Made) -> None:
+    """A few bytes in the middle, which no header tells of."""
+    image = made.image()
+    content = made.files[image]
+    middle = len(content) // 2
+    made.files[image] = content[:middle] + b"\xff\0\xff\0" + content[middle + 4 :]
+    made.hidden.add(image)
+
+
+MUTATIONS: dict[str, Mutation] = {f"image: {name}": partial(_spoil, change) for name, change in _CONTENTS.items()} | {
+    "image: damaged in the middle": _damage
+}
