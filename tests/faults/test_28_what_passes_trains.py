@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.faults import wrong_images, wrong_labels, wrong_structures
 from tests.faults.conftest import Rows
 from tests.faults.datasets import Made, mutated
 from tests.oracle import Oracle
+from tests.plain_reads import PlainReads
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.gate import Gate
 from traindrop.manifest import FILE as MANIFEST
@@ -30,6 +31,12 @@ from traindrop.zip_in_s3 import ArchiveSource
 MUTATIONS = wrong_labels.MUTATIONS | wrong_images.MUTATIONS | wrong_structures.MUTATIONS
 REJECTED_AT_LEAST = 0.4
 RUN = {"run_id": "rooms-20261125T000000-00000000", "dataset": "rooms", "key": "datasets/rooms.zip"}
+
+
+@pytest.fixture(scope="module")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    with Oracle(tmp_path_factory.mktemp("oracle")) as started:
+        yield started
 
 
 @dataclass
@@ -94,7 +101,7 @@ def disagreements(oracle: Oracle, dropped: Drop, work: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("seeds", [pytest.param(8, marks=pytest.mark.brief), pytest.param(520, marks=pytest.mark.long)])
-def test_a_dataset_that_passes_trains(seeds: int, row: Rows, tmp_path: Path) -> None:
+def test_a_dataset_that_passes_trains(seeds: int, oracle: Oracle, row: Rows, tmp_path: Path) -> None:
     line = row(
         28,
         fault="anything wrong with a dataset",
@@ -104,21 +111,20 @@ def test_a_dataset_that_passes_trains(seeds: int, row: Rows, tmp_path: Path) -> 
     failed: list[str] = []
     rejected: Counter[str] = Counter()
     accepted = 0
-    with Oracle(tmp_path) as oracle:
-        for seed in range(seeds):
-            dropped = drop(seed, tmp_path / f"{seed}")
-            if dropped.errors:
-                rejected.update(dropped.codes)
-            else:
-                accepted += 1
-                wrong = disagreements(oracle, dropped, tmp_path / "work")
-                failed += [f"{seed}: {dropped.told()}: {'; '.join(wrong)}"] if wrong else []
-            shutil.rmtree(dropped.root)
-            share = 1 - accepted / (seed + 1)
-            line.figure(
-                f"failed in training = {len(failed)} of {accepted} accepted; "
-                f"{seed + 1 - accepted} of {seed + 1} rejected ({share:.0%})"
-            )
+    for seed in range(seeds):
+        dropped = drop(seed, tmp_path / f"{seed}")
+        if dropped.errors:
+            rejected.update(dropped.codes)
+        else:
+            accepted += 1
+            wrong = disagreements(oracle, dropped, tmp_path / "work")
+            failed += [f"{seed}: {dropped.told()}: {'; '.join(wrong)}"] if wrong else []
+        shutil.rmtree(dropped.root)
+        share = 1 - accepted / (seed + 1)
+        line.figure(
+            f"failed in training = {len(failed)} of {accepted} accepted; "
+            f"{seed + 1 - accepted} of {seed + 1} rejected ({share:.0%})"
+        )
     print(json.dumps(rejected.most_common(), indent=0))
     assert not failed, "\n".join(failed)
     assert seeds < 100 or share >= REJECTED_AT_LEAST
@@ -137,7 +143,9 @@ STRICTER = {
 
 
 @pytest.mark.parametrize("seeds", [pytest.param(8, marks=pytest.mark.brief), pytest.param(260, marks=pytest.mark.long)])
-def test_a_dataset_that_is_rejected_would_not_have_trained(seeds: int, row: Rows, tmp_path: Path) -> None:
+def test_a_dataset_that_is_rejected_would_not_have_trained(
+    seeds: int, oracle: Oracle, row: Rows, tmp_path: Path
+) -> None:
     line = row(
         28,
         fault="a gate that is too strict",
@@ -147,23 +155,20 @@ def test_a_dataset_that_is_rejected_would_not_have_trained(seeds: int, row: Rows
     trained: Counter[str] = Counter()
     unargued: list[str] = []
     rejected = harmless = 0
-    with Oracle(tmp_path) as oracle:
-        for seed in range(seeds):
-            dropped = drop(seed, tmp_path / f"{seed}")
-            if dropped.errors and not any(code.startswith("settings.") for code in dropped.codes):
-                rejected += 1
-                answer = as_it_is(oracle, dropped, tmp_path / "work")
-                if not answer["error"]:
-                    harmless += 1
-                    trained.update(dropped.codes)
-                    unargued += [
-                        f"{seed}: {dropped.told()}: {code}" for code in sorted(dropped.codes - STRICTER.keys())
-                    ]
-            shutil.rmtree(dropped.root)
-            line.figure(
-                f"{harmless} of {rejected} would have trained, each for an argued reason "
-                f"({', '.join(f'{code} {count}' for code, count in trained.most_common())})"
-            )
+    for seed in range(seeds):
+        dropped = drop(seed, tmp_path / f"{seed}")
+        if dropped.errors and not any(code.startswith("settings.") for code in dropped.codes):
+            rejected += 1
+            answer = as_it_is(oracle, dropped, tmp_path / "work")
+            if not answer["error"]:
+                harmless += 1
+                trained.update(dropped.codes)
+                unargued += [f"{seed}: {dropped.told()}: {code}" for code in sorted(dropped.codes - STRICTER.keys())]
+        shutil.rmtree(dropped.root)
+        line.figure(
+            f"{harmless} of {rejected} would have trained, each for an argued reason "
+            f"({', '.join(f'{code} {count}' for code, count in trained.most_common())})"
+        )
     assert not unargued, "\n".join(unargued)
 
 
@@ -187,6 +192,7 @@ def test_a_dataset_is_judged_alike_wherever_it_lies(seeds: int, cloud: LocalClou
     s3 = cloud.client("s3")
     bucket = f"verdicts-{seeds}"
     s3.create_bucket(Bucket=bucket)
+    reads = PlainReads(s3, bucket)
     differing: list[str] = []
     for seed in range(seeds):
         made = mutated(seed, MUTATIONS)
@@ -199,8 +205,8 @@ def test_a_dataset_is_judged_alike_wherever_it_lies(seeds: int, cloud: LocalClou
         codes = {
             "folder on disk": codes_of(open_path, tmp_path / f"{seed}"),
             "zip on disk": codes_of(open_path, tmp_path / f"{seed}.zip"),
-            "folder in S3": codes_of(FolderSource, s3, bucket, f"{seed}/"),
-            "zip in S3": codes_of(ArchiveSource, s3, bucket, f"{seed}.zip"),
+            "folder in S3": codes_of(FolderSource, s3, reads, bucket, f"{seed}/"),
+            "zip in S3": codes_of(ArchiveSource, s3, reads, bucket, f"{seed}.zip"),
         }
         differing += [f"{seed}: {codes}"] if len(set(map(str, codes.values()))) > 1 else []
         line.figure(f"different verdicts = {len(differing)} of {seed + 1}")

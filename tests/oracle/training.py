@@ -26,7 +26,12 @@ def as_entry(root: str, work: str) -> dict[str, Any]:
         job = read_job(paths.config)
         data = dataset.prepare(job, paths)
         model = weights.load(job, paths)
-        return _train(model, job.arguments, data.description, paths.run, paths.work / "dataset")
+        found = _train(model, job.arguments, data.description, paths.run)
+        for split in found.values():
+            # The entry links them at dataset/<n>/images/<path>.
+            parts = [Path(image).relative_to(paths.work / "dataset").parts[2:] for image in split["images"]]
+            split["images"] = sorted("/".join(part) for part in parts)
+        return found
 
     return _told(train, paths.work)
 
@@ -38,7 +43,7 @@ def as_is(folder: str, model: str, arguments: dict[str, Any], work: str) -> dict
     def train() -> dict[str, Any]:
         os.chdir(folder)
         description = next(Path(folder, name) for name in ("data.yaml", "data.yml") if Path(folder, name).is_file())
-        return _train(YOLO(model), arguments, description, Path(work) / "run", Path(folder), strict=True)
+        return _train(YOLO(model), arguments, description, Path(work) / "run", strict=True)
 
     return _told(train, Path(work))
 
@@ -53,15 +58,15 @@ def _told(train: Any, work: Path) -> dict[str, Any]:
 
 
 def _train(
-    model: Any, arguments: dict[str, Any], description: Path, run: Path, folder: Path, *, strict: bool = False
+    model: Any, arguments: dict[str, Any], description: Path, run: Path, *, strict: bool = False
 ) -> dict[str, Any]:
-    """What was trained on: per split the images by name, how many were left out, and the instances seen."""
+    """What was trained on: per split the images, how many were left out, and the instances seen."""
     found: dict[str, Any] = {}
 
     def see(trainer: Any) -> None:
         for split, loader in (("train", trainer.train_loader), ("val", trainer.test_loader)):
             found[split] = {
-                "images": sorted(os.path.relpath(name, folder) for name in loader.dataset.im_files),
+                "images": loader.dataset.im_files,
                 "instances": sum(len(label["cls"]) for label in loader.dataset.labels),
                 "corrupt": corrupt.get(split, 0),
             }
