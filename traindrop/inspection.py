@@ -48,11 +48,12 @@ class Holding:
             "images_opened": self.images_opened,
         }
 
-    def count(self, name: str, label: Label) -> None:
-        """Count a label file that was judged."""
+    def count(self, name: str, label: Label, images: int) -> None:
+        """Count a label file that was judged; its objects once for each of the images that it is the label of."""
         self.labels_read += 1
         self.faulty += label.fault is not None
-        self.instances += label.instances
+        for _ in range(images):
+            self.instances += label.instances
         if label.task == "segment":
             self.with_polygons.add(name)
         elif label.task == "detect":
@@ -109,12 +110,13 @@ class Inspection:
         return "segment" if polygons else ""
 
     def _judge_labels(self) -> None:
-        holdings_of: dict[str, list[Holding]] = {}
+        holdings_of: dict[str, list[tuple[Holding, int]]] = {}
         for split, found in self._splits.items():
             holding = self.holdings[split]
+            images = Counter(label_of(image.name) for image in found.images)
             for file in found.labels:
                 if 0 < file.size <= LABEL_LIMIT:
-                    holdings_of.setdefault(file.name, []).append(holding)
+                    holdings_of.setdefault(file.name, []).append((holding, images[file.name]))
                     continue
                 holding.labels_read += 1
                 if file.size:
@@ -129,8 +131,8 @@ class Inspection:
                 tiny_below=TINY_PIXELS / self._settings.imgsz,
             )
             self._tell(name, label)
-            for holding in holdings_of[name]:
-                holding.count(name, label)
+            for holding, shared_by in holdings_of[name]:
+                holding.count(name, label, shared_by)
 
     def _tell(self, name: str, label: Label) -> None:
         if label.fault:

@@ -100,6 +100,14 @@ def test_every_label_is_judged_and_counted() -> None:
     }
 
 
+def test_the_objects_of_a_label_count_for_each_image_that_it_is_the_label_of() -> None:
+    contents = files()
+    before = judged(contents).verdict.splits["val"]["instances"]
+    image = next(name for name in contents if name.startswith("images/val/"))
+    twin = image.rpartition(".")[0] + ".bmp"
+    assert judged(contents | {twin: contents[image]}).verdict.splits["val"]["instances"] == before + 1
+
+
 def test_a_fault_names_file_line_and_cure_and_how_often_it_was_found() -> None:
     contents = files()
     for name in ("labels/train/0.txt", "labels/train/1.txt"):
