@@ -15,12 +15,12 @@ from traindrop.object_reads import ObjectGone, Piece
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_AT_ONCE = 128
+_AT_ONCE = 256
 _BYTES_AT_ONCE = 64 * 1024**2
 
 
 class StoreReads:
-    """Reads through obstore, 128 at once but no more than some 64 MiB; what has arrived is held until it is taken."""
+    """Reads through obstore, 256 at once but no more than some 64 MiB; what has arrived is held until it is taken."""
 
     def __init__(self, store: ObjectStore) -> None:
         """Keep the store, which retries by itself."""
