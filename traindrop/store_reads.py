@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obstore import get_async, get_range_async
 from obstore.exceptions import BaseError, PermissionDeniedError, PreconditionError, UnauthenticatedError
@@ -19,6 +21,27 @@ _AT_ONCE = 256
 _BYTES_AT_ONCE = 64 * 1024**2
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop that knows which of obstore's threads are handing it a result.
+
+    Handing over lets go of the interpreter for a moment. A thread that had it not back when the process ends would be
+    ended within Rust, which aborts the process.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.handing_over: set[int] = set()
+
+    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:  # type: ignore[override]
+        """As ever, and noted."""
+        self.handing_over.add(threading.get_ident())
+        try:
+            return super().call_soon_threadsafe(*args, **kwargs)
+        finally:
+            self.handing_over.discard(threading.get_ident())
+
+
 class StoreReads:
     """Reads through obstore, 256 at once but no more than some 64 MiB; what has arrived is held until it is taken."""
 
@@ -28,8 +51,9 @@ class StoreReads:
 
     def fetch(self, pieces: Sequence[Piece]) -> Iterator[tuple[int, bytes]]:
         """Index and bytes of each piece; see `ObjectReads`."""
-        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-            loop = runner.get_loop()
+        loop = _Loop()
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.get_loop()
             running: dict[asyncio.Task[bytes], int] = {}
             done: list[asyncio.Task[bytes]] = []
 
@@ -59,6 +83,8 @@ class StoreReads:
                 for task in done:
                     task.exception()
                 running.clear()  # so that those that are cancelled now stop the loop no more
+                while loop.handing_over:
+                    time.sleep(0.001)
 
     async def _read(self, piece: Piece) -> bytes:
         try:

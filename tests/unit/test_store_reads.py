@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from obstore.store import MemoryStore
 
@@ -10,6 +14,7 @@ from traindrop.object_reads import ObjectGone, Piece
 from traindrop.store_reads import StoreReads
 
 COUNT = 500
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -81,3 +86,21 @@ def test_an_object_that_is_gone_or_replaced_is_named(store: MemoryStore) -> None
     store.put("labels/1 \u00e9.txt", b"another content")
     with pytest.raises(ObjectGone):
         list(StoreReads(store).fetch([Piece("labels/1 \u00e9.txt", 0, 5, etag)]))
+
+
+ENDS_AT_ONCE = """
+from obstore.store import MemoryStore
+from traindrop.object_reads import Piece
+from traindrop.store_reads import StoreReads
+store = MemoryStore()
+store.put("1.txt", b"content")
+assert len(list(StoreReads(store).fetch([Piece("1.txt", 0, 7)] * 300))) == 300
+"""
+
+
+def test_a_process_may_end_as_soon_as_everything_is_read() -> None:
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", ENDS_AT_ONCE], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
