@@ -9,6 +9,8 @@ from typing import Protocol
 
 Span = tuple[int, int]
 """Offset of the first byte, and of the one after the last."""
+_AT_ONCE = 16 * 1024**2
+"""A directory of 64 MiB is not to be held several times."""
 
 
 class ZipBytes(Protocol):
@@ -56,8 +58,8 @@ class ZipFileObject(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill the buffer from the current offset; 0 at the end."""
-        start, end = self._position, min(self._zipped.size, self._position + len(buffer))
+        """Fill the buffer from the current offset, or 16 MiB of it; 0 at the end."""
+        start, end = self._position, min(self._zipped.size, self._position + min(len(buffer), _AT_ONCE))
         if start >= end:
             return 0
         [(_, data)] = self._zipped.fetch([(start, end)])
