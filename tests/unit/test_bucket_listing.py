@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from traindrop.bucket_listing import objects_below
 
@@ -62,17 +58,6 @@ def test_a_folder_of_many_folders_is_not_asked_for_each() -> None:
     bucket: Any = Paged({f"datasets/rooms/{number:03}/1.png" for number in range(300)})
     assert len(list(objects_below(bucket, "bucket", "datasets/rooms/"))) == 300
     assert bucket.requests <= 103
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="data")
-        yield client
 
 
 def test_objects_are_described_as_botocore_does(s3: Any) -> None:

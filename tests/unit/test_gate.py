@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from tests.memory_source import MemorySource
 from tests.stack import dataset_files
@@ -20,15 +17,10 @@ RUN = {"slug": "rooms-0a1b2c3d"}
 
 
 @pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        s3.create_bucket(Bucket="artifacts")
-        nothing: Any = None
-        yield Gate(s3, nothing, nothing, nothing, "artifacts", 0, 0, lambda: 0.0)
+def gate(s3: Any) -> Gate:
+    s3.create_bucket(Bucket="artifacts")
+    nothing: Any = None
+    return Gate(s3, nothing, nothing, nothing, "artifacts", 0, 0, lambda: 0.0)
 
 
 def judged(gate: Gate, model: str) -> Verdict:

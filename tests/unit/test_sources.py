@@ -2,12 +2,9 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from tests.plain_reads import PlainReads
 from traindrop.folder_in_s3 import FolderSource
@@ -15,17 +12,6 @@ from traindrop.sources import SourceError
 from traindrop.zip_in_s3 import ArchiveSource
 
 YAML = "train: images/train\nval: images/val\nnames: [room]\n"
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="data")
-        yield client
 
 
 def archive(files: dict[str, str | bytes], **external: int) -> bytes:
