@@ -16,7 +16,7 @@ import subprocess
 import sys
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -49,7 +49,6 @@ def keys_below(root: str) -> list[str]:
     return sorted(root + name for name in datasets.folder(int(found[1]))) if found else []
 
 
-@functools.cache
 def page(prefix: str, delimiter: str, after: str, limit: int) -> bytes:
     """One page of ListObjectsV2."""
     root = "/".join(prefix.split("/")[:2]) + "/"
@@ -103,46 +102,68 @@ class Connection(asyncio.Protocol):
         """Answer a request when the latency is over."""
         self._buffer += data
         head, found, rest = self._buffer.partition(b"\r\n\r\n")
-        if found:
-            self._buffer = rest
-            seconds, answer = self._answer(head.decode("latin-1"))
-            asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)  # type: ignore[attr-defined]
-
-    def _answer(self, head: str) -> tuple[float, bytes]:
-        request, *lines = head.split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if not found:
+            return
+        self._buffer = rest
+        request = head[: head.index(b"\r\n")].decode("latin-1")
         method, target, _ = request.split(" ")
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        key = unquote(parts.path)[len(BUCKET) + 2 :]
-        if parts.path == "/-/counts":
+        if target == "/-/counts":
             body = json.dumps(self.counts).encode()
             self.counts.clear()
-            return 0, _response(200, body)
-        self.counts["requests"] += 1
-        if not key:
-            self.counts["lists"] += 1
-            after = unquote(query.get("continuation-token", query.get("start-after", "")))
-            body = page(query.get("prefix", ""), query.get("delimiter", ""), after, int(query.get("max-keys", _PAGE)))
-            self.counts["bytes"] += len(body)
-            return LIST_SECONDS, _response(200, body, "Content-Type: application/xml")
-        content = find(key)
-        if content is None:
-            return GET_SECONDS, _response(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
-        if headers.get("if-match", content.etag).strip('"') != content.etag:
-            return GET_SECONDS, _response(412, b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>")
-        facts = [f'ETag: "{content.etag}"', f"Last-Modified: {_DATE}", "Accept-Ranges: bytes"]
-        if method == "HEAD":
-            return GET_SECONDS, _response(200, b"", *facts, f"Content-Length: {content.size}")
-        start, end, status = 0, content.size, 200
-        if found := re.fullmatch(r"bytes=(\d*)-(\d*)", headers.get("range", "")):
-            start = int(found[1]) if found[1] else max(0, content.size - int(found[2]))
-            end = min(content.size, int(found[2]) + 1) if found[1] and found[2] else content.size
-            facts.append(f"Content-Range: bytes {start}-{end - 1}/{content.size}")
-            status = 206
-        body = content.read(start, end)
-        self.counts["bytes"] += len(body)
-        return GET_SECONDS, _response(status, body, *facts)
+            seconds, answer = 0.0, _response(200, body)
+        else:
+            kind, seconds, sent, answer = answered(method, target, *map(_header(head), ("range", "if-match")))
+            self.counts["requests"] += 1
+            self.counts[kind] += 1
+            self.counts["bytes"] += sent
+        asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)  # type: ignore[attr-defined]
+
+
+def _header(head: bytes) -> Callable[[str], str]:
+    """A way to read single headers."""
+    lowered = head.lower()
+
+    def value(name: str) -> str:
+        start = lowered.find(b"\r\n%s:" % name.encode())
+        if start < 0:
+            return ""
+        begin = start + len(name) + 3
+        end = head.find(b"\r\n", begin)
+        return head[begin : None if end < 0 else end].decode("latin-1").strip()
+
+    return value
+
+
+@functools.lru_cache(60_000)
+def answered(method: str, target: str, span: str, etag: str) -> tuple[str, float, int, bytes]:
+    """Kind of a request, latency in seconds, bytes of the body, and the answer.
+
+    Kept, so that asking again costs the processor little: it is shared with those that are measured.
+    """
+    parts = urlsplit(target)
+    key = unquote(parts.path)[len(BUCKET) + 2 :]
+    if not key:
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        after = unquote(query.get("continuation-token", query.get("start-after", "")))
+        body = page(query.get("prefix", ""), query.get("delimiter", ""), after, int(query.get("max-keys", _PAGE)))
+        return "lists", LIST_SECONDS, len(body), _response(200, body, "Content-Type: application/xml")
+    content = find(key)
+    if content is None:
+        return "gets", GET_SECONDS, 0, _response(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+    if etag and etag.strip('"') != content.etag:
+        wrong = b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
+        return "gets", GET_SECONDS, 0, _response(412, wrong)
+    facts = [f'ETag: "{content.etag}"', f"Last-Modified: {_DATE}", "Accept-Ranges: bytes"]
+    if method == "HEAD":
+        return "gets", GET_SECONDS, 0, _response(200, b"", *facts, f"Content-Length: {content.size}")
+    start, end, status = 0, content.size, 200
+    if found := re.fullmatch(r"bytes=(\d*)-(\d*)", span):
+        start = int(found[1]) if found[1] else max(0, content.size - int(found[2]))
+        end = min(content.size, int(found[2]) + 1) if found[1] and found[2] else content.size
+        facts.append(f"Content-Range: bytes {start}-{end - 1}/{content.size}")
+        status = 206
+    body = content.read(start, end)
+    return "gets", GET_SECONDS, len(body), _response(status, body, *facts)
 
 
 def _response(status: int, body: bytes, *facts: str) -> bytes:
