@@ -125,7 +125,7 @@ def _totals(errors: Sequence[Mapping[str, Any]]) -> str:
     counts: Counter[str] = Counter()
     for error in errors:
         counts[error["code"]] += error["count"]
-    shown = [f"{count} times {code}" for code, count in counts.most_common(_CODES_TOLD)]
+    shown = [f"{code} ({count})" for code, count in counts.most_common(_CODES_TOLD)]
     more = len(counts) - len(shown)
     return ", ".join(shown) + (f" and {more} other kinds" if more else "")
 

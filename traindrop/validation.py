@@ -15,8 +15,8 @@ from traindrop.settings import Layer, TrainingSettings, merge
 from traindrop.sources import Source
 
 _SETTINGS_FILES = ("training.yaml", "training.yml")
-_WORST = ("settings", "data_yaml", "archive", "folder", "task", "split", "expect", "label", "image")
-"""Groups of codes, the one that spoils most first."""
+_WORST = ("settings", "data_yaml", "archive", "folder", "task", "split", "expect", "label.box_only", "label", "image")
+"""Groups of codes, the one that spoils most first; a box-only file ends a training, any other bad one is left out."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,14 @@ def _described(name: str, source: Source) -> tuple[Description | None, list[Prob
 
 def _parted(problems: Iterable[Problem]) -> tuple[list[Problem], list[Problem]]:
     """Errors, the worst first, and warnings."""
-    ranked = sorted(problems, key=lambda problem: _rank(problem.code))
+    ranked = sorted(problems, key=lambda problem: (_rank(problem.code), -problem.count))
     return [item for item in ranked if not item.warning], [item for item in ranked if item.warning]
 
 
 def _rank(code: str) -> int:
-    group = code.split(".", 1)[0]
-    return _WORST.index(group) if group in _WORST else len(_WORST)
+    return next(
+        (rank for rank, worst in enumerate(_WORST) if code == worst or code.startswith(f"{worst}.")), len(_WORST)
+    )
 
 
 def _expected(settings: TrainingSettings, splits: dict[str, Split], *, arrives_whole: bool) -> list[Problem]:

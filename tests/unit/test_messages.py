@@ -43,7 +43,7 @@ def test_a_rejection_shows_the_three_worst_and_counts_the_rest() -> None:
     body = messages.rejected(RUN, errors, "s3://a/v.json").body
     assert "fault 2 [c2]" in body
     assert "fault 3" not in body
-    assert "… and 4 times c4, 3 times c3" in body
+    assert "… and c4 (4), c3 (3)" in body
     assert "s3://a/v.json" in body
 
 

@@ -261,6 +261,19 @@ def test_the_worst_comes_first() -> None:
     assert codes(judged(contents).verdict.errors)[-1] == "image.empty"
 
 
+def test_what_ends_a_training_comes_before_what_is_left_out_and_what_is_frequent_before_what_is_rare() -> None:
+    contents = dataset_files(train=8, settings="")
+    contents["labels/train/0.txt"] = BOX
+    contents["labels/train/1.txt"] = b"0 .1\n"
+    for number in (2, 3):
+        contents[f"labels/train/{number}.txt"] = b"7 .1 .1 .2 .1 .2 .2\n"
+    assert codes(judged(contents).verdict.errors) == [
+        "label.box_only",
+        "label.class_out_of_range",
+        "label.wrong_columns",
+    ]
+
+
 # --- fingerprint ------------------------------------------------------------------------------------------------------
 
 
