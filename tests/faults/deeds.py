@@ -110,7 +110,7 @@ def judge_a_run_from_the_best(ground: Ground) -> str:
     """`model: best`."""
     model = f"s3://{ground.stack.artifact_bucket}/models/needs-best/run/best.pt"
     ground.put_artifact("models/needs-best/run/best.pt", b"weights")
-    ground.put_artifact("models/needs-best/best.json", json.dumps({"model_uri": model}).encode())
+    ground.put_artifact("models/needs-best/best.json", json.dumps({"run_id": "run", "model_uri": model}).encode())
     return ground.judge("best", "needs-best-20260101T000000-00000000")
 
 

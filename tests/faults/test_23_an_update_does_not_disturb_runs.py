@@ -48,7 +48,7 @@ PHASES = (
     Phase("extracting", "ExtractModel", {"service": "s3", "operation": "GetObject", "containing": ["model.tar.gz"]}),
     Phase("starting", "TrainModel", {"service": "sagemaker", "operation": "CreateTrainingJob"}),
     Phase("training", "TrainModel", settings=LONG),
-    Phase("validating", "ValidateDataset", {"service": "s3", "operation": "HeadObject"}),
+    Phase("validating", "ValidateDataset", {"service": "s3", "operation": "GetObject"}),
     Phase("uploading", "WaitForUpload"),
 )
 """Those that begin late first, so that all are on at the same time."""
