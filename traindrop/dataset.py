@@ -17,6 +17,8 @@ from traindrop.file_problems import of_split
 from traindrop.layout import Layout, is_hidden, is_image, lines, several
 from traindrop.problems import EXAMPLES, Problem, Tally
 
+TRAINED_ON = ("train", "val")
+"""The splits that a training uses."""
 _LISTS_LIMIT = 16 * 1024 * 1024
 _NOT_LABELS = re.compile(
     r"(classes|labels|names|notes|data|requirements|readme.*|license.*|copying|attribution"

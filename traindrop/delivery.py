@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from traindrop import messages, model_archive
-from traindrop.gate import fingerprint_claim
 from traindrop.report import render_report
-from traindrop.runs import Claims, Runs, stop_wanted
+from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

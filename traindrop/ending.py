@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from traindrop import messages
 from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.errors import InvalidInput
-from traindrop.gate import fingerprint_claim
 from traindrop.intake import drop_of, upload_claim
 from traindrop.jobs import ENDED, leaves_model
 from traindrop.notifying import publish_once
 from traindrop.plain_text import printable
-from traindrop.runs import Claims, Runs
+from traindrop.runs import Claims, Runs, fingerprint_claim
 from traindrop.training import Trainer
 
 if TYPE_CHECKING:

@@ -7,11 +7,10 @@ import posixpath
 from collections.abc import Mapping
 
 from traindrop.data_yaml import Description
-from traindrop.dataset import Split
+from traindrop.dataset import TRAINED_ON, Split
 from traindrop.settings import TrainingSettings
 from traindrop.sources import Source
 
-_TRAINED_ON = ("train", "val")
 _DECIDES_NO_MODEL = {
     "force",
     "expect",
@@ -43,7 +42,7 @@ def fingerprint(
     decisive = settings.model_dump(mode="json", exclude=_DECIDES_NO_MODEL | {"model"}, exclude_none=True)
     digest = hashlib.sha256()
     digest.update(repr((sorted(description.names.items()), model, sorted(decisive.items()))).encode())
-    for name in _TRAINED_ON:
+    for name in TRAINED_ON:
         files = {file.name: file for file in (*splits[name].images, *splits[name].labels)}
         digests = source.digests(list(files))
         for file in sorted(files.values(), key=lambda file: file.name):

@@ -20,7 +20,7 @@ from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.object_reads import ObjectReads
 from traindrop.problems import Problem, Verdict
-from traindrop.runs import Claims, Runs, stop_wanted
+from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 from traindrop.settings import Layer
 from traindrop.sources import Source, SourceError
 from traindrop.validation import Validation, validate
@@ -279,8 +279,3 @@ class Gate:
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
-
-
-def fingerprint_claim(slug: str, mark: str) -> str:
-    """The claim on training one dataset's data with given settings."""
-    return f"fingerprint#{slug}#{mark}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from traindrop.dataset import Split, label_of, sample
+from traindrop.dataset import TRAINED_ON, Split, label_of, sample
 from traindrop.file_problems import LABEL_LIMIT, OF_LABELS_AND_IMAGES, TINY_PIXELS
 from traindrop.images import look
 from traindrop.labels import Label, judge
@@ -15,7 +15,6 @@ from traindrop.problems import Problem, Tally
 from traindrop.settings import TrainingSettings
 from traindrop.sources import Source
 
-_TRAINED_ON = ("train", "val")
 _CROSSINGS_SEARCHED = 500
 """Label files in S3 whose polygons are searched for edges that cross; on disk all are."""
 _CUT_ENOUGH = 20
@@ -73,7 +72,7 @@ class Inspection:
     ) -> None:
         """Look; with `single_cls` every class is the first, so none is out of range."""
         self._source, self._settings = source, settings
-        self._splits = {name: splits[name] for name in _TRAINED_ON if name in splits}
+        self._splits = {name: splits[name] for name in TRAINED_ON if name in splits}
         self._class_count = _ANY_CLASS if settings.train.single_cls else class_count
         self._tally = Tally()
         self.holdings = {name: Holding(len(split.labels)) for name, split in self._splits.items()}

@@ -8,14 +8,13 @@ import posixpath
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from traindrop.dataset import File, label_of
+from traindrop.dataset import TRAINED_ON, File, label_of
 
 if TYPE_CHECKING:
     from traindrop.dataset import Split
     from traindrop.sources import Source
 
 FILE = "manifest.json.gz"
-_TRAINED_ON = ("train", "val")
 
 
 def manifest(source: Source, splits: Mapping[str, Split]) -> bytes:
@@ -27,7 +26,7 @@ def manifest(source: Source, splits: Mapping[str, Split]) -> bytes:
     alone: an object uploaded in parts has an ETag with a dash, which is no MD5, and where `source.checksum` is empty no
     ETag is one.
     """
-    used = {name: splits[name] for name in _TRAINED_ON if name in splits}
+    used = {name: splits[name] for name in TRAINED_ON if name in splits}
     names = dict.fromkeys(file.name for split in used.values() for file in (*split.images, *split.labels))
     digests = source.digests(list(names)) if source.checksum else dict.fromkeys(names, "")
 

@@ -167,6 +167,11 @@ class Claims:
         )
 
 
+def fingerprint_claim(slug: str, mark: str) -> str:
+    """The claim on training one dataset's data with given settings."""
+    return f"fingerprint#{slug}#{mark}"
+
+
 def stop_wanted(run: Mapping[str, Any], redrives: int) -> bool:
     """Whether the run was stopped in this life; a redrive begins a new one."""
     flag = run.get("stop_requested")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from traindrop import balance
-from traindrop.batches import last_of_one
+from traindrop.batches import last_of_one, trained_on
 from traindrop.data_yaml import DATA_FILES, Description, describe
 from traindrop.dataset import Split, hint_of_classification, resolve
 from traindrop.inspection import Inspection
@@ -146,8 +146,8 @@ def _task(settings: TrainingSettings, inspection: Inspection, splits: dict[str, 
         )
     for key, holding in inspection.holdings.items():
         images = sorted(image.name for image in splits[key].images)
-        if key == "train" and settings.train.fraction is not None:
-            images = images[: max(1, round(len(images) * settings.train.fraction))]
+        if key == "train":
+            images = images[: trained_on(len(images), settings)]
         if splits[key].labels and holding.all_read and not holding.faulty and not any(map(holding.has_objects, images)):
             part = "" if len(images) == len(splits[key].images) else f"part ({settings.train.fraction:g}) of the "
             yield Problem(
