@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from traindrop.pricing import runtime_cap_seconds
 from traindrop.settings import TrainingSettings
 
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
@@ -64,17 +63,14 @@ def training_job_request(
     places: Places,
     code_prefix: str,
     weights_uri: str | None,
-    stack_max_cost_usd: float,
+    runtime_seconds: int,
 ) -> dict[str, Any]:
     """CreateTrainingJob's request for one rung of a run's ladder.
 
-    Runtime is capped by hours and dollars (`max_cost_usd`, never above the stack's ceiling) at the price of the
-    dearest type; MaxWait (spot only; SageMaker demands that it be at least MaxRuntime) covers waiting and running.
+    `runtime_seconds` is what the run's caps leave; MaxWait (spot only; SageMaker demands that it be at least
+    MaxRuntime) covers waiting and running.
     """
     settings = TrainingSettings.model_validate(run["settings"])
-    runtime = runtime_cap_seconds(
-        list(settings.instance_types), settings.max_runtime_hours, min(settings.max_cost_usd, stack_max_cost_usd)
-    )
     artifacts = f"s3://{places.artifact_bucket}"
     channels = {
         "code": f"{artifacts}/{code_prefix}",
@@ -83,9 +79,9 @@ def training_job_request(
     }
     if weights_uri:
         channels["weights"] = weights_uri
-    stopping = {"MaxRuntimeInSeconds": runtime}
+    stopping = {"MaxRuntimeInSeconds": runtime_seconds}
     if rung.spot:
-        stopping["MaxWaitTimeInSeconds"] = max(runtime, int(settings.max_wait_hours * 3600))
+        stopping["MaxWaitTimeInSeconds"] = max(runtime_seconds, int(settings.max_wait_hours * 3600))
     return {
         "TrainingJobName": name,
         "RoleArn": places.role_arn,
@@ -240,7 +236,10 @@ def record_of(job: Mapping[str, Any]) -> dict[str, Any]:
         "seconds_trained": int(job.get("TrainingTimeInSeconds", 0)),
         "seconds_billed": int(job.get("BillableTimeInSeconds", 0)),
         "interruptions": sum(1 for item in transitions if item["Status"] == "Interrupted"),
+        "epochs": _epochs_done(job),
     }
+    if "StoppingCondition" in job:
+        record["max_runtime_seconds"] = job["StoppingCondition"]["MaxRuntimeInSeconds"]
     for key, source in (
         ("created_at", "CreationTime"),
         ("started_at", "TrainingStartTime"),
@@ -249,3 +248,8 @@ def record_of(job: Mapping[str, Any]) -> dict[str, Any]:
         if source in job:
             record[key] = job[source].isoformat()
     return record
+
+
+def _epochs_done(job: Mapping[str, Any]) -> int:
+    """The last epoch whose metrics SageMaker has seen."""
+    return next((int(item["Value"]) for item in job.get("FinalMetricDataList", []) if item["MetricName"] == "epoch"), 0)

@@ -1,9 +1,9 @@
-"""What a training job costs: one dated price table, and receipts computed from SageMaker's own seconds."""
+"""What things cost: one dated price table, and dollars from it."""
 
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -11,6 +11,21 @@ _TABLE = json.loads(files("traindrop").joinpath("prices.json").read_text())
 PRICES: dict[str, float] = _TABLE["usd_per_hour"]
 PRICE_DATE: str = _TABLE["date"]
 PRICE_REGION: str = _TABLE["region"]
+
+
+def usd(seconds: float, instance_type: str) -> float:
+    """What so many billed seconds of an instance cost, at its on-demand price; 0 for a type that has no price."""
+    return seconds * PRICES.get(instance_type, 0.0) / 3600
+
+
+def dearest(instance_types: Iterable[str]) -> str:
+    """The type whose hour costs most."""
+    return max(instance_types, key=PRICES.__getitem__)
+
+
+def seconds_for(dollars: float, instance_type: str) -> float:
+    """Seconds of an instance that so many dollars buy on demand."""
+    return dollars / PRICES[instance_type] * 3600
 
 
 @dataclass(frozen=True)
@@ -44,9 +59,3 @@ def receipt(instance_type: str, *, spot: bool, seconds_trained: int, seconds_bil
         cost,
         round(max(0.0, seconds_trained * price / 3600 - cost), 4),
     )
-
-
-def runtime_cap_seconds(instance_types: list[str], max_runtime_hours: float, max_cost_usd: float) -> int:
-    """Longest training time (s) that stays within the hours and, at the dearest type's price, within the dollars."""
-    dearest = max(PRICES[name] for name in instance_types)
-    return max(60, math.floor(min(max_runtime_hours * 3600, max_cost_usd / dearest * 3600)))

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, field_validator
 
-from traindrop.pricing import PRICES
+from traindrop.pricing import PRICES, dearest, seconds_for
 from traindrop.problems import Problem
 from traindrop.yaml_text import NotYaml, read_yaml
 
@@ -33,6 +33,8 @@ _OTHER_TASKS = {
 _CHECKPOINT = re.compile(r"s3://[a-z0-9.-]{3,63}/[A-Za-z0-9._/-]{1,900}\.pt")
 _TEXT_LIMIT = 64 * 1024
 _MOST_PROBLEMS = 20
+SHORTEST_SECONDS = 30
+"""Less is not worth a training job: it takes as long to bring data and packages to the instance."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -212,6 +214,18 @@ def merge(layers: Sequence[Layer]) -> tuple[TrainingSettings, list[Problem]]:
                 f"max_wait_hours is {settings.max_wait_hours:g}, below max_runtime_hours "
                 f"{settings.max_runtime_hours:g}: waiting and running together cannot take less than "
                 "running; raise max_wait_hours or lower max_runtime_hours",
+            )
+        )
+    fitting = min(
+        settings.max_runtime_hours * 3600, seconds_for(settings.max_cost_usd, dearest(settings.instance_types))
+    )
+    if fitting < SHORTEST_SECONDS:
+        problems.append(
+            Problem(
+                "settings.cap_too_small",
+                f"max_runtime_hours {settings.max_runtime_hours:g} and max_cost_usd {settings.max_cost_usd:g} leave "
+                f"{fitting:.1f} s on {dearest(settings.instance_types)}, and below {SHORTEST_SECONDS} s nothing can be "
+                "trained; raise them, or list cheaper instance_types",
             )
         )
     return settings, problems

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from traindrop import jobs, messages
+from traindrop import budget, jobs, messages
 from traindrop.errors import QuotaInUse
 from traindrop.jobs import JobEnd, Places
 from traindrop.notifying import publish_once
-from traindrop.pricing import PRICE_DATE, receipt, runtime_cap_seconds
+from traindrop.pricing import PRICE_DATE, receipt
 from traindrop.runs import Runs, stop_wanted
 from traindrop.settings import TrainingSettings
 from traindrop.training_code import ENTRY_POINT, code, digest
@@ -131,6 +131,16 @@ class Trainer:
             },
         )
 
+    def earlier_jobs(self, run: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+        """What the run's other jobs took; of those that had not ended, as SageMaker has it now."""
+        entries = []
+        for entry in run.get("jobs", []):
+            if entry["name"] == name:
+                continue
+            job = None if entry["status"] in jobs.ENDED else self.describe(entry["name"])
+            entries.append(jobs.record_of(job) if job else entry)
+        return entries
+
     def _last_lines(self, job_name: str, end: JobEnd) -> str:
         """The last lines of the job's log, where code failed; nothing where there is no log to read."""
         if end.error != "TrainingCodeError":
@@ -205,6 +215,8 @@ class Starter:
         if job is None:
             end = self._create(run, name, attempt)
             if end:
+                if end.ended:
+                    runs.update(run_id, ended=end.ended)
                 return trainer.answer(run, end, name)
         elif job["TrainingJobStatus"] in jobs.ENDED:
             return trainer.report(run, job)
@@ -220,6 +232,12 @@ class Starter:
         rung = rungs[min(attempt, len(rungs)) - 1]
         if stop_wanted(run, int(run["redrives"])):
             return JobEnd(error="StoppedByUser", cause="the run was stopped before its training job was created")
+        earlier = self.trainer.earlier_jobs(run, name)
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        left = budget.left(settings, self.stack_max_cost_usd, earlier, now)
+        spent = budget.nothing_left(settings, self.stack_max_cost_usd, earlier, left)
+        if spent:
+            return spent
         request = jobs.training_job_request(
             name=name,
             run=run,
@@ -227,7 +245,7 @@ class Starter:
             places=self.places,
             code_prefix=self._upload_code(),
             weights_uri=self._weights(run, settings),
-            stack_max_cost_usd=self.stack_max_cost_usd,
+            runtime_seconds=left.seconds,
         )
         try:
             self.trainer.sagemaker.create_training_job(**request)
@@ -241,7 +259,6 @@ class Starter:
             if end is None:
                 raise QuotaInUse(text) from error
             return end
-        created = datetime.fromtimestamp(self.clock(), UTC).isoformat()
         entry = {
             "name": name,
             "instance_type": rung.instance_type,
@@ -250,9 +267,11 @@ class Starter:
             "seconds_trained": 0,
             "seconds_billed": 0,
             "interruptions": 0,
-            "created_at": created,
+            "epochs": 0,
+            "max_runtime_seconds": left.seconds,
+            "created_at": now.isoformat(),
         }
-        self.trainer.runs.update(run["run_id"], jobs=[*run.get("jobs", []), entry])
+        self.trainer.runs.update(run["run_id"], jobs=[*earlier, entry])
         return None
 
     def _announce(self, run: dict[str, Any], name: str) -> None:
@@ -260,14 +279,13 @@ class Starter:
         if run.get("announced"):
             return
         settings = TrainingSettings.model_validate(run["settings"])
-        cap = min(settings.max_cost_usd, self.stack_max_cost_usd)
-        hours = runtime_cap_seconds(list(settings.instance_types), settings.max_runtime_hours, cap) / 3600
+        whole = budget.left(settings, self.stack_max_cost_usd, [], datetime.fromtimestamp(self.clock(), UTC))
         region = str(run["execution_arn"]).split(":")[3]
         rungs = jobs.ladder(settings)
         message = messages.started(
             run,
-            cap_usd=cap,
-            cap_hours=hours,
+            cap_usd=whole.dollars,
+            cap_hours=whole.seconds / 3600,
             price_date=PRICE_DATE,
             rungs=", ".join(f"{rung.instance_type} {'spot' if rung.spot else 'on demand'}" for rung in rungs),
             job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",

@@ -64,7 +64,7 @@ def requests() -> dict[str, dict[str, Any]]:
             places=places,
             code_prefix="code/0123456789abcdef/",
             weights_uri=weights,
-            stack_max_cost_usd=10,
+            runtime_seconds=3600,
         )
         for market, weights in (("spot", "s3://artifacts/weights/yolov8n-seg.pt"), ("on demand", None))
     }

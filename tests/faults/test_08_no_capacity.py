@@ -14,7 +14,7 @@ LADDER = f"{FAST}instance_types: [{', '.join(TYPES)}]\non_demand_fallback: true\
 SPOT, ON_DEMAND = [(name, True) for name in TYPES], [(name, False) for name in TYPES]
 RUNGS = SPOT + ON_DEMAND
 IMPATIENT = f"{FAST}max_runtime_hours: 0.01\nmax_wait_hours: 0.01\ninstance_types: [{TYPES[0]}]\n"
-"""A job waits for its host at least as long as it may run, and that is a minute or more."""
+"""A job waits for its host at least as long as it may run."""
 EXHAUSTED = ("Failed", "CapacityExhausted")
 INTERNAL = ("Failed", "InternalError")
 COMPLETED = ("Completed", "")

@@ -18,7 +18,7 @@ from traindrop.jobs import (
     training_job_request,
     volume_gigabytes,
 )
-from traindrop.pricing import PRICES, receipt, runtime_cap_seconds
+from traindrop.pricing import receipt
 from traindrop.settings import TrainingSettings
 
 PLACES = Places("data", "art", "arn:aws:iam::123456789012:role/training", "image:1")
@@ -44,7 +44,7 @@ def request(rung: Rung, *, weights_uri: str | None = None, **settings: Any) -> d
         places=PLACES,
         code_prefix="code/x/",
         weights_uri=weights_uri,
-        stack_max_cost_usd=10,
+        runtime_seconds=5000,
     )
 
 
@@ -87,7 +87,7 @@ def test_the_request_is_what_sagemaker_the_entry_and_the_bill_are_told() -> None
         "CheckpointConfig": {"S3Uri": f"s3://art/checkpoints/{RUN['run_id']}", "LocalPath": "/opt/ml/checkpoints"},
         "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 39},
         "StoppingCondition": {
-            "MaxRuntimeInSeconds": int(5 / PRICES["ml.g5.xlarge"] * 3600),
+            "MaxRuntimeInSeconds": 5000,
             "MaxWaitTimeInSeconds": 9 * 3600,
         },
         "EnableManagedSpotTraining": True,
@@ -119,7 +119,7 @@ def test_a_run_whose_size_nobody_knows_gets_the_smallest_volume() -> None:
         places=PLACES,
         code_prefix="c",
         weights_uri=None,
-        stack_max_cost_usd=1,
+        runtime_seconds=3600,
     )
     assert made["ResourceConfig"]["VolumeSizeInGB"] == 30
 
@@ -129,15 +129,6 @@ def test_a_spot_job_waits_at_least_as_long_as_it_may_run_and_an_on_demand_one_ha
     assert spot["EnableManagedSpotTraining"] is True
     assert spot["StoppingCondition"]["MaxWaitTimeInSeconds"] >= spot["StoppingCondition"]["MaxRuntimeInSeconds"]
     assert "MaxWaitTimeInSeconds" not in request(Rung("ml.g4dn.xlarge", False))["StoppingCondition"]
-
-
-def test_dollars_cap_the_runtime_by_the_dearest_type_and_the_stacks_ceiling_caps_the_dollars() -> None:
-    capped = request(Rung("ml.g4dn.xlarge", True), max_cost_usd=1, max_runtime_hours=6)
-    assert capped["StoppingCondition"]["MaxRuntimeInSeconds"] == int(3600 / PRICES["ml.g5.xlarge"])
-    assert request(Rung("ml.g4dn.xlarge", True), max_cost_usd=5000, instance_types=["ml.p5.48xlarge"])[
-        "StoppingCondition"
-    ]["MaxRuntimeInSeconds"] == int(10 / PRICES["ml.p5.48xlarge"] * 3600)
-    assert runtime_cap_seconds(["ml.g4dn.xlarge"], 2, 1000) == 7200
 
 
 def test_the_volume_follows_the_dataset() -> None:
@@ -281,6 +272,8 @@ def test_interruptions_and_seconds_are_taken_from_sagemakers_own_account() -> No
             TrainingStartTime=at + timedelta(minutes=1),
             TrainingEndTime=at + timedelta(minutes=2),
             SecondaryStatusTransitions=[{"Status": name} for name in statuses],
+            StoppingCondition={"MaxRuntimeInSeconds": 100, "MaxWaitTimeInSeconds": 900},
+            FinalMetricDataList=[{"MetricName": "box_loss", "Value": 0.5}, {"MetricName": "epoch", "Value": 7.0}],
         )
     ) == {
         "name": "n-1",
@@ -291,6 +284,8 @@ def test_interruptions_and_seconds_are_taken_from_sagemakers_own_account() -> No
         "seconds_trained": 100,
         "seconds_billed": 35,
         "interruptions": 2,
+        "epochs": 7,
+        "max_runtime_seconds": 100,
         "created_at": "2026-11-12T00:00:00+00:00",
         "started_at": "2026-11-12T00:01:00+00:00",
         "ended_at": "2026-11-12T00:02:00+00:00",
@@ -308,6 +303,7 @@ def test_a_job_that_never_began_is_recorded_with_nothing_trained() -> None:
         "seconds_trained": 0,
         "seconds_billed": 0,
         "interruptions": 0,
+        "epochs": 0,
     }
 
 

@@ -66,6 +66,8 @@ def test_the_file_beside_the_data_outranks_the_one_of_the_bucket_and_train_is_me
         ("train: {project: /etc}", ["'train.project'"]),
         ("expect: {trian: 4}", ["'expect.trian'", "did you mean 'train'"]),
         ("max_runtime_hours: 20", ["max_wait_hours"]),
+        ("max_runtime_hours: 0.008", ["max_runtime_hours 0.008", "28.8 s", "ml.g5.xlarge", "raise them"]),
+        ("max_cost_usd: 0.01", ["max_cost_usd 0.01", "25.6 s", "ml.g5.xlarge", "cheaper instance_types"]),
         ("- a\n- b", ["key: value"]),
         ("a: [", ["not YAML"]),
         ("a: &a [*a]", ["'a'"]),

@@ -49,7 +49,7 @@ def test_every_metric_definition_finds_its_value_in_the_line() -> None:
         places=jobs.Places("ds", "art", "role", "image"),
         code_prefix="code/x/",
         weights_uri=None,
-        stack_max_cost_usd=5,
+        runtime_seconds=3600,
     )
     definitions = request["AlgorithmSpecification"]["MetricDefinitions"]
     values = {}
