@@ -17,6 +17,8 @@ from local_cloud.process import LocalCloud
 YAML = "train: images/train\nval: images/val\nnames: [room]\n"
 POLYGON = "0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n"
 FAST = "epochs: 3\nimgsz: 64\nbatch: 2\n"
+UNTIL_STOPPED = "epochs: 5000\nimgsz: 64\nbatch: 2\n"
+"""Settings of a training that no machine is too slow to stop half-way."""
 T = TypeVar("T")
 
 
@@ -169,7 +171,11 @@ class Stack:
         def look() -> list[dict[str, Any]]:
             return [message for message in self.messages(dataset) if message["outcome"] == outcome]
 
-        found = eventually(look, within=within, what=f"the message {outcome} about {dataset}")
+        try:
+            found = eventually(look, within=within, what=f"the message {outcome} about {dataset}")
+        except AssertionError as error:
+            error.add_note(f"what was told: {[message['outcome'] for message in self.messages(dataset)]}")
+            raise
         time.sleep(0.3)
         assert len(look()) == 1, f"{outcome} came {len(look())} times"
         return found[0]

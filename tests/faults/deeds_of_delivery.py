@@ -148,12 +148,13 @@ def _end_of(ground: Ground, dataset: str) -> str:
     arn = ground.stack.execution(dataset, within=60)["executionArn"]
 
     def look() -> str | None:
+        status = ground.stack.sfn.describe_execution(executionArn=arn)["status"]  # first: the history then is whole
         for event in ground.stack.history(arn):
             cause = str(event.get("taskFailedEventDetails", {}).get("cause"))
             if "is not authorized to perform" in cause:
                 ground.stack.sfn.stop_execution(executionArn=arn)
                 return cause
-        return "ended" if ground.stack.sfn.describe_execution(executionArn=arn)["status"] != "RUNNING" else None
+        return "ended" if status != "RUNNING" else None
 
     found = eventually(look, within=120, what=f"the end of {dataset}'s execution")
     return "" if found == "ended" else found

@@ -9,10 +9,9 @@ import pytest
 
 from tests.faults.conftest import Rows
 from tests.faults.ends import after_an_epoch, end_of, function_log, still
-from tests.stack import Stack, dataset_files
+from tests.stack import UNTIL_STOPPED, Stack, dataset_files
 
 RUNS, EARLY = 20, 10
-SLOW = "epochs: 400\nimgsz: 64\nbatch: 2\n"
 JITTER_SECONDS = 6.0
 FAULTS: dict[str, dict[str, Any]] = {
     "reordered": {"reorder": True},
@@ -33,7 +32,7 @@ def drop(stack: Stack, name: str, end: str) -> None:
     elif end == "rejected":
         stack.drop_zip(name, dataset_files(marker=name, settings="epoch: 3\n"))
     else:
-        settings = SLOW if end in ("job-stopped", "aborted") else "epochs: 3\nimgsz: 64\n"
+        settings = UNTIL_STOPPED if end in ("job-stopped", "aborted") else "epochs: 3\nimgsz: 64\n"
         stack.drop_zip(name, dataset_files(marker=name, settings=settings))
 
 

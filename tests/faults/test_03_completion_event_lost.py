@@ -8,9 +8,8 @@ import pytest
 
 from tests.faults.conftest import Rows
 from tests.faults.ends import after_an_epoch, end_of, still
-from tests.stack import Stack, dataset_files
+from tests.stack import UNTIL_STOPPED, Stack, dataset_files
 
-SLOW = "epochs: 400\nimgsz: 64\nbatch: 2\n"
 QUICK = "epochs: 3\nimgsz: 64\nbatch: 2\n"
 LOST = {"events": {"drop": ["Completed", "Failed", "Stopped"]}}
 RUNS = {
@@ -49,7 +48,7 @@ def test_a_lost_completion_event_is_reconciled(stack: Stack, row: Rows) -> None:
         return {name: stack.ended(name, within=150) for name in names}
 
     stack.cloud.inject(LOST)
-    drop(of["job-stopped"] + of["aborted"], SLOW)
+    drop(of["job-stopped"] + of["aborted"], UNTIL_STOPPED)
     drop(of["completed"])
     for name in of["job-stopped"]:
         stack.sagemaker.stop_training_job(TrainingJobName=after_an_epoch(stack, name)[1])

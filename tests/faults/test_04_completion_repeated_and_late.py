@@ -11,9 +11,9 @@ import pytest
 from tests.contract.lambdas import Queue, rule
 from tests.faults.conftest import Rows
 from tests.faults.ends import END_OUTCOMES, after_an_epoch, function_log, function_sum, physical_id
-from tests.stack import Stack, dataset_files, eventually
+from tests.stack import UNTIL_STOPPED, Stack, dataset_files, eventually
 
-SLOW = "epochs: 60\nimgsz: 64\nbatch: 2\n"
+SLOW = "epochs: 150\nimgsz: 64\nbatch: 2\n"
 COMPLETED = [f"told-completed-{number:02}" for number in range(5)]
 ABORTED = [f"told-aborted-{number:02}" for number in range(3)]
 REDRIVEN = [f"told-redriven-{number:02}" for number in range(2)]
@@ -94,7 +94,7 @@ def test_a_completion_told_three_times_and_late_does_nothing_twice(stack: Stack,
     for name in COMPLETED:
         stack.drop_zip(name, dataset_files(marker=name))
     for name in ABORTED:
-        stack.drop_zip(name, dataset_files(marker=name, settings=SLOW))
+        stack.drop_zip(name, dataset_files(marker=name, settings=UNTIL_STOPPED))
     for name in ABORTED:
         stack.sfn.stop_execution(executionArn=after_an_epoch(stack, name)[0], cause="enough")
     everyone = COMPLETED + ABORTED + REDRIVEN

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.policies import stripped
-from tests.stack import Stack, dataset_files, eventually
+from tests.stack import UNTIL_STOPPED, Stack, dataset_files, eventually
 
 SLOW = "epochs: 60\nimgsz: 64\nbatch: 2\n"
 """With the stub trainer: long enough to be caught in the middle."""
@@ -68,7 +68,7 @@ def test_late_and_reordered_events_end_right(stack: Stack, faults: dict[str, Any
 
 
 def test_stopping_the_execution_stops_the_job_within_five_seconds_and_says_so(stack: Stack) -> None:
-    stack.drop_zip("halt", dataset_files(marker="halt", settings=SLOW))
+    stack.drop_zip("halt", dataset_files(marker="halt", settings=UNTIL_STOPPED))
     job = training_job(stack, "halt")
     eventually(
         lambda: stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"]).get(
@@ -108,7 +108,7 @@ def test_stopping_the_execution_stops_the_job_within_five_seconds_and_says_so(st
 
 
 def test_stopping_the_job_itself_delivers_the_best_model_so_far(stack: Stack) -> None:
-    stack.drop_zip("enough", dataset_files(marker="enough", settings=SLOW))
+    stack.drop_zip("enough", dataset_files(marker="enough", settings=UNTIL_STOPPED))
     job = training_job(stack, "enough")
     eventually(
         lambda: stack.sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"]).get(
