@@ -15,8 +15,9 @@ from local_cloud.process import ROOT
 from tests.faults.conftest import Rows
 from tests.faults.ends import after_an_epoch, end_of, physical_id, still
 from tests.policies import stripped, without_permission
-from tests.stack import UNTIL_STOPPED, Stack, dataset_files, eventually
+from tests.stack import Stack, dataset_files, eventually
 
+SLOW = "epochs: 150\nimgsz: 64\nbatch: 2\n"
 NEEDED = {
     "AcceptDrop": "states:StartExecution",
     "ReportJobEnd": "sagemaker:DescribeTrainingJob",
@@ -102,7 +103,7 @@ def test_events_that_were_put_aside_are_told_of_and_replayed(
     for name in PUT_ASIDE:
         stack.cloud.client("sqs").purge_queue(QueueUrl=physical_id(stack, f"{name}DeadLetters"))
     for name in (stopped, aborted):
-        stack.drop_zip(name, dataset_files(marker=name, settings=UNTIL_STOPPED))
+        stack.drop_zip(name, dataset_files(marker=name, settings=SLOW))
     _, job = after_an_epoch(stack, stopped)
     arn, _ = after_an_epoch(stack, aborted)
 
