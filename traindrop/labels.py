@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from array import array
 from codecs import BOM_UTF8
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from typing import Literal
+
+from traindrop.polygons import crosses, seen_from
 
 Task = Literal["segment", "detect", ""]
 CORNERS_SEARCHED = 256
@@ -64,10 +67,9 @@ class _Corrupt(Exception):
     """Code and words of what is wrong with a row."""
 
 
-_Values = Sequence[float]
-_Oddities = tuple[str, ...]
-_Instance = tuple[int, float, _Values]
-"""The line, the class index in float32, and the values behind it."""
+_Row = Sequence[str]
+_Number = Callable[[str], float]
+_Oddities = dict[str, list[int]]
 
 
 def judge(data: bytes, class_count: int, *, search_crossings: bool = True, tiny_below: float = 0.0) -> Label:
@@ -92,97 +94,127 @@ def judge(data: bytes, class_count: int, *, search_crossings: bool = True, tiny_
     if not longest:
         return Label()
     segments = longest > _BOX_COLUMNS + 1
-    read = _polygon if segments else _box
     # Of all that stands for a number only nan and inf have an n; hardly a file does, so most are read the fast way.
     number = _finite if "n" in text or "N" in text else float
     limit, smallest = float32(class_count), tiny_below**2
-    indexes: dict[str, float] = {}
-    found: list[_Instance] = []
-    oddities: dict[str, list[int]] = {}
-    line = 0
+    oddities: _Oddities = defaultdict(list)
+
+    def read(rows: Sequence[_Row], *, search: bool) -> list[float]:
+        if segments:
+            return _polygons(rows, number, smallest, oddities, search=search)
+        return _boxes(rows, number, smallest, oddities)
+
+    classes = [row[0] for row in rows if row]
     try:
-        for line, row in enumerate(rows, 1):
-            if not row:
-                continue
-            index = indexes.get(row[0])
-            if index is None:
-                index = indexes[row[0]] = _class_index(row[0], limit)
-            values, size, odd = read(row, number, search_crossings)
-            found.append((line, index, values))
-            if size < smallest and size > _FLAT:
-                odd = (*odd, "tiny")
-            if odd:
-                for kind in odd:
-                    oddities.setdefault(kind, []).append(line)
-    except _Corrupt as corrupt:
-        code, words = corrupt.args
-        return Label(fault=Fault(code, line, words))
-    except ValueError:
-        words = f"{_not_a_number(rows[line - 1])!r:.40} is not a number"
-        return Label(fault=Fault("label.not_a_number", line, words))
-    if not "".join(indexes).isdecimal():
+        index_of = {token: _class_index(token, limit) for token in set(classes)}
+        firsts = read(rows, search=search_crossings)
+    except (_Corrupt, ValueError):
+        return Label(fault=_first_fault(rows, limit, partial(read, search=False)))
+    if not "".join(index_of).isdecimal():
         oddities["class_form"] = [line for line, row in enumerate(rows, 1) if row and not row[0].isdecimal()]
-    repeated = _repeated(found, segments=segments)
-    if repeated:
-        oddities["duplicate"] = sorted(repeated)
-    instances = Counter([int(index) for line, index, _ in found if line not in repeated])
+    instances = Counter([index_of[token] for token in classes])
+    # Hardly a file has two instances that begin alike; only in one that does are whole rows compared.
+    if len(set(array("f", firsts))) < len(firsts):
+        for line in _repeated(rows, segments=segments):
+            oddities["duplicate"].append(line)
+            instances[index_of[rows[line - 1][0]]] -= 1
     return Label("segment" if segments else "detect", instances, None, oddities)
 
 
-def _class_index(token: str, limit: float) -> float:
+def _first_fault(rows: Sequence[_Row], limit: float, read: Callable[[Sequence[_Row]], object]) -> Fault:
+    """The fault of the first row that has one, which the rows read by themselves show."""
+    for line, row in enumerate(rows, 1):
+        try:
+            if row:
+                _class_index(row[0], limit)
+                read([row])
+        except _Corrupt as corrupt:
+            code, words = corrupt.args
+            return Fault(code, line, words)
+        except ValueError:
+            return Fault("label.not_a_number", line, f"{_not_a_number(row)!r:.40} is not a number")
+    raise AssertionError("every row is sound")
+
+
+def _class_index(token: str, limit: float) -> int:
     index = float32(float(token))
     if not (index >= 0.0 and index % 1 == 0.0):
         raise _Corrupt("label.class_not_an_index", f"class {token:.40} is not 0, 1, 2, …")
     if index >= limit:
         raise _Corrupt("label.class_out_of_range", f"class {index:.0f}; data.yaml names {limit:.0f}, counted from 0")
-    return index
+    return int(index)
 
 
-def _polygon(row: Sequence[str], number: Callable[[str], float], search: bool) -> tuple[_Values, float, _Oddities]:
-    """Coordinates of a row, the area of its box as a share of the image's, and what is odd about it."""
-    if len(row) == _BOX_COLUMNS:
-        raise _Corrupt("label.mixed", "a box among polygons")
-    values = list(map(number, row[1:]))
-    xs, ys = values[::2], values[1::2]
-    if len(xs) != len(ys) or not xs:
-        words = f"{len(values)} coordinates; a polygon has pairs of x and y, and no confidence behind them"
-        raise _Corrupt("label.odd_coordinates", words)
-    across, down = sorted(xs), sorted(ys)
-    left, top, right, bottom = across[0], down[0], across[-1], down[-1]
-    odd: _Oddities = ()
-    # No limit is near a box within the image, so only what lies beyond is measured as ultralytics does, in float32.
-    if left < 0.0 or top < 0.0 or right > 1.0 or bottom > 1.0:
-        left, top, right, bottom = map(float32, (left, top, right, bottom))
-        box = (float32(left + right) / 2, float32(top + bottom) / 2, float32(right - left), float32(bottom - top))
-        if not (max(box) <= _UPPER and min(box) >= _LOWER):
+def _polygons(
+    rows: Sequence[_Row], number: _Number, smallest: float, oddities: _Oddities, *, search: bool
+) -> list[float]:
+    """The first value of each row of x and y in turns; what is odd about them is put to the oddities."""
+    firsts = []
+    for line, row in enumerate(rows, 1):
+        if not row:
+            continue
+        if len(row) == _BOX_COLUMNS:
+            raise _Corrupt("label.mixed", "a box among polygons")
+        values = list(map(number, row[1:]))
+        across, down = values[::2], values[1::2]
+        if len(across) != len(down) or not values:
+            words = f"{len(values)} coordinates; a polygon has pairs of x and y, and no confidence behind them"
+            raise _Corrupt("label.odd_coordinates", words)
+        firsts.append(values[0])
+        across.sort()
+        down.sort()
+        left, top, right, bottom = across[0], down[0], across[-1], down[-1]
+        # No limit is near a box within the image, so only what lies beyond is measured as ultralytics does, in float32.
+        if left < 0.0 or top < 0.0 or right > 1.0 or bottom > 1.0:
+            left, top, right, bottom = map(float32, (left, top, right, bottom))
+            box = (float32(left + right) / 2, float32(top + bottom) / 2, float32(right - left), float32(bottom - top))
+            if not (max(box) <= _UPPER and min(box) >= _LOWER):
+                raise _out_of_bounds(values)
+            if min(left, top) < -_SLACK or max(right, bottom) > 1.0 + _SLACK:
+                oddities["outside"].append(line)
+        size = (right - left) * (bottom - top)
+        if size <= _FLAT:
+            oddities["flat" if len(across) > 1 else "point"].append(line)
+            continue
+        if search:
+            kind = _tangled(values[::2], values[1::2], (left + right) / 2, (top + bottom) / 2)
+            if kind:
+                oddities[kind].append(line)
+        if size < smallest:
+            oddities["tiny"].append(line)
+    return firsts
+
+
+def _tangled(xs: Sequence[float], ys: Sequence[float], middle_x: float, middle_y: float) -> str:
+    """Whether a polygon with corners around such a middle has a `crossing` or is `flat`."""
+    covered, simple = seen_from(middle_x, middle_y, xs, ys)
+    if not simple and len(xs) <= CORNERS_SEARCHED and crosses(xs, ys):
+        return "crossing"
+    return "flat" if covered <= _FLAT else ""
+
+
+def _boxes(rows: Sequence[_Row], number: _Number, smallest: float, oddities: _Oddities) -> list[float]:
+    """The first value of each row of x, y, width and height; what is odd about them is put to the oddities."""
+    firsts = []
+    for line, row in enumerate(rows, 1):
+        if not row:
+            continue
+        if len(row) != _BOX_COLUMNS:
+            words = f"{len(row)} columns; a box has 5 (class x y width height), a polygon 7 or more"
+            raise _Corrupt("label.wrong_columns", words)
+        values = array("f", map(number, row[1:]))
+        x, y, width, height = values
+        if not (max(values) <= _UPPER and min(values) >= _LOWER and width >= 0.0 and height >= 0.0):
             raise _out_of_bounds(values)
-        if min(left, top) < -_SLACK or max(right, bottom) > 1.0 + _SLACK:
-            odd = ("outside",)
-    size = covered = (right - left) * (bottom - top)
-    if search and size > _FLAT:
-        covered = area(xs, ys)
-        # What fills its box is a rectangle.
-        if size - covered > _FLAT and len(xs) <= CORNERS_SEARCHED and crosses(xs, ys):
-            return values, size, (*odd, "crossing")
-    if covered <= _FLAT:
-        odd = (*odd, "flat" if len(xs) > 1 else "point")
-    return values, size, odd
-
-
-def _box(row: Sequence[str], number: Callable[[str], float], _: bool) -> tuple[_Values, float, _Oddities]:
-    """Values of a row, the area of its box as a share of the image's, and what is odd about it."""
-    if len(row) != _BOX_COLUMNS:
-        words = f"{len(row)} columns; a box has 5 (class x y width height), a polygon 7 or more"
-        raise _Corrupt("label.wrong_columns", words)
-    values = array("f", map(number, row[1:]))
-    x, y, width, height = values
-    if not (max(values) <= _UPPER and min(values) >= _LOWER and width >= 0.0 and height >= 0.0):
-        raise _out_of_bounds(values)
-    odd: _Oddities = ()
-    if max(abs(x - 0.5) + width / 2, abs(y - 0.5) + height / 2) > 0.5 + _SLACK:
-        odd = ("outside",)
-    size = width * height
-    return values, size, (*odd, "flat") if size <= _FLAT else odd
+        firsts.append(x)
+        if max(abs(x - 0.5) + width / 2, abs(y - 0.5) + height / 2) > 0.5 + _SLACK:
+            oddities["outside"].append(line)
+        size = width * height
+        if size <= _FLAT:
+            oddities["flat"].append(line)
+        elif size < smallest:
+            oddities["tiny"].append(line)
+    return firsts
 
 
 def _out_of_bounds(values: Iterable[float]) -> _Corrupt:
@@ -191,20 +223,16 @@ def _out_of_bounds(values: Iterable[float]) -> _Corrupt:
     return _Corrupt("label.out_of_bounds", words)
 
 
-def _repeated(found: Sequence[_Instance], *, segments: bool) -> set[int]:
+def _repeated(rows: Sequence[_Row], *, segments: bool) -> Iterator[int]:
     """Lines that in float32 are equal to an earlier one: polygons bit by bit, boxes as numbers."""
-    # Hardly a file has two instances that begin alike; only in one that does are whole rows compared.
-    if len(set(array("f", [values[0] for _, _, values in found]))) == len(found):
-        return set()
     seen: set[object] = set()
-    repeated = set()
-    for line, index, values in found:
-        row = array("f", (index, *values))
-        key = row.tobytes() if segments else tuple(row)
-        if key in seen:
-            repeated.add(line)
-        seen.add(key)
-    return repeated
+    for line, row in enumerate(rows, 1):
+        if row:
+            values = array("f", map(float, row))
+            key = values.tobytes() if segments else tuple(values)
+            if key in seen:
+                yield line
+            seen.add(key)
 
 
 def _finite(token: str) -> float:
@@ -221,32 +249,3 @@ def _not_a_number(row: Iterable[str]) -> str:
         except ValueError:
             return token
     raise AssertionError("every token is a number")
-
-
-def area(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """The area of a closed polygon."""
-    twice = 0.0
-    before_x, before_y = xs[-1], ys[-1]
-    for x, y in zip(xs, ys, strict=True):
-        twice += before_x * y - x * before_y
-        before_x, before_y = x, y
-    return abs(twice) / 2
-
-
-def crosses(xs: Sequence[float], ys: Sequence[float]) -> bool:
-    """Whether two edges of a closed polygon cross; edges that only touch do not."""
-    ends = zip(xs, ys, (*xs[1:], xs[0]), (*ys[1:], ys[0]), strict=True)
-    edges = sorted([(ax, ay, bx, by) if ax < bx else (bx, by, ax, ay) for ax, ay, bx, by in ends])
-    for place, (ax, ay, bx, by) in enumerate(edges, 1):
-        dx, dy = bx - ax, by - ay
-        low, high = (ay, by) if ay < by else (by, ay)
-        for cx, cy, ex, ey in edges[place:]:
-            if cx >= bx:
-                break
-            if (cy >= high and ey >= high) or (cy <= low and ey <= low):
-                continue
-            if (dx * (cy - ay) - dy * (cx - ax)) * (dx * (ey - ay) - dy * (ex - ax)) < 0.0 and (
-                ((ex - cx) * (ay - cy) - (ey - cy) * (ax - cx)) * ((ex - cx) * (by - cy) - (ey - cy) * (bx - cx)) < 0.0
-            ):
-                return True
-    return False

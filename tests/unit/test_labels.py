@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.label_table import BOX, TABLE, TRIANGLE, Case
-from traindrop.labels import CORNERS_SEARCHED, Label, crosses, judge
+from traindrop.labels import CORNERS_SEARCHED, Label, judge
 
 SQUARE = "0 .1 .1 .5 .1 .5 .5 .1 .5"
 BOW_TIE = "0 .1 .1 .5 .5 .5 .1 .1 .5"
+ROUND_TWICE = "0 .2 .2 .8 .2 .8 .8 .2 .8 .3 .3 .7 .3 .7 .7 .3 .7"
 
 
 @pytest.mark.parametrize("case", TABLE, ids=lambda case: case.name)
@@ -44,6 +45,21 @@ def test_a_fault_names_what_is_wrong(text: str, words: str) -> None:
     assert len(fault.words) < 200
 
 
+@pytest.mark.parametrize(
+    ("second", "third", "code"),
+    [
+        ("0 .1 .1 .5 .1 .3 1.4", "7 .1 .1 .5 .1 .3 .4", "label.out_of_bounds"),
+        ("0 .1 .1 .5 .1 .3 1.4", "0 .1 .1 .5 .1 .3 room", "label.out_of_bounds"),
+        ("7 .1 .1 .5 .1 .3 1.4", "x .1 .1 .5 .1 .3 .4", "label.class_out_of_range"),
+        ("0 .1 .1 .5 .1 room 1.4", "7 .1 .1 .5 .1 .3 .4", "label.not_a_number"),
+    ],
+)
+def test_the_first_line_with_a_fault_is_named_whatever_the_next_is(second: str, third: str, code: str) -> None:
+    fault = judge(f"{TRIANGLE}\n{second}\n{third}".encode(), 3).fault
+    assert fault
+    assert (fault.code, fault.line) == (code, 2)
+
+
 def test_a_file_that_is_no_text_says_by_which_byte() -> None:
     fault = judge(b"\xef\xbb\xbf" + TRIANGLE.encode() + b"\n\xff\n", 3).fault
     assert fault
@@ -71,6 +87,7 @@ def test_a_file_that_is_no_text_says_by_which_byte() -> None:
         ("0 .5 .5 .00001 .00001", {"flat": [1]}),
         # Edges that cross, whatever area is left between them.
         (BOW_TIE, {"crossing": [1]}),
+        (f"{ROUND_TWICE}\n{SQUARE}", {"crossing": [1]}),
         ("0 .1 .1 .5 .1 .5 .5 .3 -.1 .1 .5", {"crossing": [1], "outside": [1]}),
         # Duplicates, the first not counted.
         (f"{BOX}\n\n{BOX}\n{BOX}", {"duplicate": [3, 4]}),
@@ -107,35 +124,3 @@ def test_a_polygon_of_very_many_corners_is_not_searched(corners: int, searched: 
     tail = "".join(f" {0.5 - 0.001 * step:.3f} .6" for step in range(corners - 4))
     found = judge(f"0 .1 .1 .6 .5 .6 .1 .5 .4{tail}".encode(), 1)
     assert found.oddities == ({"crossing": [1]} if searched else {})
-
-
-@pytest.mark.parametrize(
-    ("corners", "crossing"),
-    [
-        ([(0, 0), (4, 0), (4, 4), (0, 4)], False),
-        ([(0, 0), (4, 4), (4, 0), (0, 4)], True),
-        # L and U, slanted too.
-        ([(0, 0), (4, 0), (4, 2), (2, 2), (2, 4), (0, 4)], False),
-        ([(0, 1), (5, 0), (6, 5), (4, 5), (4, 2), (2, 2), (2, 6), (0, 6)], False),
-        # A corner on an edge, an edge walked twice, a corner met twice: they touch.
-        ([(0, 0), (4, 0), (4, 4), (2, 0), (0, 4)], False),
-        ([(0, 0), (4, 0), (4, 4), (6, 6), (4, 4), (0, 4)], False),
-        ([(0, 0), (2, 2), (4, 0), (4, 4), (2, 2), (0, 4)], False),
-        # A hole reached over a bridge.
-        ([(0, 0), (9, 0), (9, 9), (0, 9), (0, 0), (3, 3), (3, 6), (6, 6), (6, 3), (3, 3)], False),
-        # A vertical edge through a horizontal one, a star, and the last edge through the first.
-        ([(0, 0), (4, 0), (4, 3), (2, 3), (2, -1), (0, -1)], True),
-        ([(0, 3), (6, 3), (1, 7), (3, 0), (5, 7)], True),
-        ([(0, 0), (4, 0), (4, 4), (2, 4), (1, -1)], True),
-    ],
-)
-@pytest.mark.parametrize("turned", range(4))
-def test_edges_cross_where_they_share_a_point_that_ends_neither(
-    corners: list[tuple[float, float]], crossing: bool, turned: int
-) -> None:
-    for _ in range(turned):
-        corners = [(-y, x) for x, y in corners]
-    for first in range(len(corners)):
-        xs, ys = zip(*corners[first:], *corners[:first], strict=True)
-        assert crosses(xs, ys) is crossing
-        assert crosses(xs[::-1], ys[::-1]) is crossing
