@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 ENTRY_POINT = "entry.sh"
-SHARED = ("__init__.py", "image_directories.py", "image_ends.py", "image_headers.py", "images.py", "labels.py")
+SHARED = (
+    "__init__.py",
+    "image_directories.py",
+    "image_ends.py",
+    "image_headers.py",
+    "images.py",
+    "labels.py",
+    "polygons.py",
+)
 """Modules of this package that the entry imports; of others they import the standard library's and each other only."""
 
 
