@@ -52,7 +52,7 @@ class Holding:
         self.labels_read += 1
         self.faulty += label.fault is not None
         for _ in range(images):
-            self.instances += label.instances
+            self.instances.update(label.instances)
         if label.task == "segment":
             self.with_polygons.add(name)
         elif label.task == "detect":
