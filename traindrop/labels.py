@@ -15,7 +15,7 @@ from functools import partial
 from math import isfinite
 from typing import Literal
 
-from traindrop.polygons import crosses, seen_from
+from traindrop.crossings import crosses, seen_from
 
 Task = Literal["segment", "detect", ""]
 CORNERS_SEARCHED = 256

@@ -14,7 +14,7 @@ SHARED = (
     "image_headers.py",
     "images.py",
     "labels.py",
-    "polygons.py",
+    "crossings.py",
 )
 """Modules of this package that the entry imports; of others they import the standard library's and each other only."""
 

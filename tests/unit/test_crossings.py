@@ -6,7 +6,7 @@ from math import cos, pi, sin
 
 import pytest
 
-from traindrop.polygons import crosses, seen_from
+from traindrop.crossings import crosses, seen_from
 
 Corners = list[tuple[float, float]]
 
