@@ -30,13 +30,13 @@ def receipt_lines(record: dict[str, Any]) -> list[str]:
     receipt = record.get("receipt", {})
     if not receipt:
         return ["the run left none"]
-    market = "managed spot" if receipt.get("spot") else "on demand"
+    kinds = {f"{job['instance_type']}, {'managed spot' if job['spot'] else 'on demand'}" for job in receipt["jobs"]}
     return [
-        f"{receipt['instance_type']}, {market}",
+        *sorted(kinds),
         f"{receipt['seconds_trained']:.0f} s trained, {receipt['seconds_billed']:.0f} s billed, "
         f"{record.get('interruptions', 0):.0f} interruption(s)",
         f"${receipt['cost_usd']:.4f} it would cost on AWS, ${receipt['saved_usd']:.4f} saved by spot "
-        f"(${receipt['price_per_hour']:.4f} an hour on demand, {receipt['price_date']})",
+        f"(prices of {receipt['price_region']}, {receipt['price_date']})",
     ]
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from traindrop import messages, model_archive
+from traindrop import messages, model_archive, receipt
+from traindrop.charts import read_epochs
+from traindrop.estimate import pace
 from traindrop.report import render_report
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 
@@ -62,6 +64,7 @@ class Delivery:
         run = self.runs.get(run_id)
         metrics = self._metrics(run)
         score = _score(metrics)
+        bill, kept = self._receipt(run)
         previous, etag = self._best(run)
         # A run that comes here again, after its answer was lost, has promoted itself already.
         again = previous is not None and previous["run_id"] == run_id
@@ -74,6 +77,8 @@ class Delivery:
             metrics={key: value for key, value in metrics.items() if key != "classes"},
             promoted=promoted,
             previous_score=before,
+            receipt=bill,
+            pace=pace(run.get("jobs", []), kept),
         )
         if run.get("fingerprint") and run.get("ended") == "completed":
             now = self.clock()
@@ -131,6 +136,39 @@ class Delivery:
             "report_uri": links["Report"],
             "message": message.as_dict(),
         }
+
+    def _receipt(self, run: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[float]]]:
+        """The run's receipt, with what only shows now that its model lies there; and the epochs that it kept."""
+        rows = read_epochs((self._read(f"{_prefix(run)}results.csv") or b"").decode("utf-8", errors="replace"))
+        kept, jobs = receipt.kept_epochs(rows), run.get("jobs", [])
+        paid: dict[str, Any] = dict(run.get("receipt") or receipt.of_jobs(jobs))
+        model, left = self._size(_prefix(run))
+        run_id = run["run_id"]
+        temporary = sum(
+            self._size(f"{kind}/{run_id}{end}")[0] for kind, end in (("checkpoints", "/"), ("training-output", "-"))
+        )
+        lost = receipt.seconds_lost(jobs, kept)
+        paid |= {
+            "seconds_lost": lost,
+            "lost_usd": None if lost is None else receipt.lost_usd(lost, paid),
+            "storage": receipt.storage(model=model, dataset=int(run.get("dataset_bytes", 0)), temporary=temporary),
+            "orchestration": receipt.orchestration(
+                validations=int(run.get("validations", 1)),
+                starts=int(run.get("starts", 1)),
+                jobs=len(jobs),
+                host_starts=sum(int(job.get("starts", 1)) for job in jobs),
+                epochs=sum(map(len, kept)),
+                files=int(run.get("dataset_files", 0)),
+                left=left,
+            ),
+        }
+        return paid, kept
+
+    def _size(self, prefix: str) -> tuple[int, int]:
+        """Bytes and number of the objects below a prefix."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.artifact_bucket, Prefix=prefix)
+        sizes = [item["Size"] for page in pages for item in page.get("Contents", [])]
+        return sum(sizes), len(sizes)
 
     def _metrics(self, run: Mapping[str, Any]) -> dict[str, Any]:
         data = self._read(f"{_prefix(run)}metrics.json")

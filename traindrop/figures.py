@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 
@@ -27,9 +28,19 @@ def not_trained_on(metrics: Mapping[str, Any]) -> str:
 
 
 def dollars(value: Any) -> str:
-    """Dollars and cents."""
-    amount = float(value)
-    return "less than $0.01" if 0 < amount < 0.005 else f"${amount:.2f}"
+    """Dollars and cents, half a cent upwards; a part of a cent in words."""
+    amount = Decimal(str(value))
+    cents = amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return "less than $0.01" if amount > 0 and not cents else f"${cents}"
+
+
+def gigabytes(size: Any) -> str:
+    """Bytes in units of which S3's prices are made, 2^30 and its parts."""
+    value, unit = float(size), "bytes"
+    for larger in ("KB", "MB", "GB"):
+        if value >= 1024:
+            value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def duration(seconds: Any) -> str:

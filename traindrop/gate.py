@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from traindrop import messages
+from traindrop.batches import trained_on
 from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.fingerprint import fingerprint
 from traindrop.folder_in_s3 import FolderSource
@@ -157,8 +158,13 @@ class Gate:
             task=found.verdict.task,
             settings=found.settings.model_dump(mode="json", exclude_none=True),
             dataset_bytes=sum(file.size for file in source.files.values()),
+            dataset_files=1 if run["form"] == "archive" else len(source.files),
+            images={
+                "train": trained_on(len(found.splits["train"].images), found.settings),
+                "val": len(found.splits["val"].images),
+            },
         )
-        rungs = [f"{rung.instance_type} ({'spot' if rung.spot else 'on demand'})" for rung in ladder(found.settings)]
+        rungs = [f"{rung.instance_type} ({rung.market})" for rung in ladder(found.settings)]
         return {
             "verdict": "ready",
             "run_id": run_id,
@@ -275,7 +281,8 @@ class Gate:
     def _record(self, run: Mapping[str, Any], **fields: Any) -> None:
         known = {key: run[key] for key in ("dataset", "slug", "execution_arn", "bucket", "key", "form", "prefix")}
         record = self.runs.find(run["run_id"]) or {}
-        self.runs.update(run["run_id"], **known, created_at=record.get("created_at", self._now()), **fields)
+        created_at = record.get("created_at", self._now())
+        self.runs.update(run["run_id"], count="validations", **known, created_at=created_at, **fields)
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")

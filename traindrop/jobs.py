@@ -37,6 +37,11 @@ class Rung:
     instance_type: str
     spot: bool
 
+    @property
+    def market(self) -> str:
+        """In words."""
+        return "spot" if self.spot else "on demand"
+
 
 def ladder(settings: TrainingSettings) -> list[Rung]:
     """The rungs in the order of trying: every type on spot, then, if allowed, on demand."""
@@ -238,6 +243,11 @@ def record_of(job: Mapping[str, Any]) -> dict[str, Any]:
         "interruptions": sum(1 for item in transitions if item["Status"] == "Interrupted"),
         "epochs": _epochs_done(job),
     }
+    begun = [item["StartTime"] for item in transitions if item["Status"] == "Downloading"]
+    if begun:
+        record["starts"] = len(begun)
+        if "TrainingEndTime" in job:
+            record["seconds_of_last_start"] = round((job["TrainingEndTime"] - begun[-1]).total_seconds())
     if "StoppingCondition" in job:
         record["max_runtime_seconds"] = job["StoppingCondition"]["MaxRuntimeInSeconds"]
     for key, source in (

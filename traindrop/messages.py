@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
+from traindrop import receipt_text
 from traindrop.figures import dollars, duration, not_trained_on
 from traindrop.plain_text import printable, shell_word
+from traindrop.pricing import PRICE_DATE, PRICE_REGION
 
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
 _SUBJECT_LIMIT = 100
@@ -148,7 +150,7 @@ def unchanged(run: Mapping[str, Any], earlier: Mapping[str, Any], state: str) ->
 
 
 def started(
-    run: Mapping[str, Any], *, cap_usd: float, cap_hours: float, price_date: str, rungs: str, job_link: str
+    run: Mapping[str, Any], *, estimate: str, cap_usd: float, cap_hours: float, rungs: str, job_link: str
 ) -> Message:
     """A training job exists from now on, so money may flow."""
     return compose(
@@ -156,8 +158,9 @@ def started(
         f"training {run['settings']['epochs']} epochs of {run['settings']['model']}",
         [
             f"Instances, in order: {rungs}.",
-            f"It costs at most ${cap_usd:.2f} and {cap_hours:.1f} hours of training (prices of {price_date}); "
-            "no estimate before this dataset has been trained once.",
+            estimate,
+            f"It costs at most {dollars(cap_usd)} and {cap_hours:.1f} hours of training, all attempts together. Prices "
+            f"of {PRICE_REGION}, {PRICE_DATE}.",
             _warned(run),
             f"The training job: {job_link}",
         ],
@@ -223,8 +226,7 @@ def finished(
             _rejections(metrics),
             not_trained_on(metrics),
             _warned(run),
-            f"Paid {dollars(run.get('cost_usd', 0))} ({run.get('billable_seconds', 0)} s billed), saved "
-            f"{dollars(run.get('saved_usd', 0))} by spot; prices of {run['receipt']['price_date']}.",
+            receipt_text.told(run.get("receipt") or {}),
             "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
             f"Fetch it with:\n  aws s3 cp {shell_word(links['Model'])} best.pt",
         ],

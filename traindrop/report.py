@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from traindrop import receipt_text
 from traindrop.charts import Chart, chart, column, read_epochs
 from traindrop.figures import count, dollars, duration, moment, not_trained_on, setting, share
 
@@ -82,7 +83,8 @@ def render_report(
         validation=_validation(metrics),
         pictures=pictures,
         left_out=left_out,
-        receipt=_receipt(run),
+        receipt=receipt_text.table(run.get("receipt") or {}),
+        bills=receipt_text.bills(run.get("receipt") or {}),
         jobs=[_job(job) for job in job_timeline],
         settings=_settings(run.get("settings") or {}),
         model_uri=model_uri,
@@ -247,32 +249,6 @@ def _pictures(samples: Sequence[tuple[str, bytes]]) -> tuple[list[_Picture], int
         caption = re.sub(r"^\d+-|\.(jpe?g|png)$", "", name, flags=re.IGNORECASE)
         pictures.append(_Picture(caption, f"data:{media};base64,{encoded}"))
     return pictures, left_out
-
-
-def _receipt(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    receipt = run.get("receipt") or {}
-    lines = []
-    if "instance_type" in receipt:
-        market = "managed spot" if receipt.get("spot") else "on demand"
-        lines.append(("Instance", f"{receipt['instance_type']}, {market}"))
-    for key, label in (("seconds_trained", "Trained"), ("seconds_billed", "Billed")):
-        if key in receipt:
-            lines.append((label, f"{duration(receipt[key])} ({count(receipt[key])} s)"))
-    if receipt.get("price_per_hour"):
-        lines.append(
-            (
-                "Price",
-                f"${float(receipt['price_per_hour']):.4f} an hour on demand, as of "
-                f"{receipt.get('price_date', 'an unknown date')}",
-            )
-        )
-    cost, saved = (receipt.get(key, run.get(key)) for key in ("cost_usd", "saved_usd"))
-    if cost is not None:
-        lines.append(("Paid", f"${float(cost):.4f}"))
-    if saved is not None:
-        whole = float(saved) + float(cost or 0)
-        lines.append(("Saved by spot", f"${float(saved):.4f}" + (f" ({float(saved) / whole:.0%})" if whole else "")))
-    return lines
 
 
 def _job(job: Mapping[str, Any]) -> dict[str, str]:

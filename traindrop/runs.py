@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
+RUNS_OF_DATASET = "RunsOfDataset"
+"""The index of the runs table by slug and run_id, which begins with the slug and the time."""
 
 
 class Runs:
-    """Records of runs, keyed by run_id; every read is strongly consistent."""
+    """Records of runs, keyed by run_id; every read of one is strongly consistent."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         """Work on one table."""
@@ -45,8 +47,8 @@ class Runs:
             raise RunNotFound(f"no run {run_id} is recorded; drop the dataset again to start one")
         return record
 
-    def update(self, run_id: str, **fields: Any) -> None:
-        """Set fields of a record, made if it is not there; None removes a field."""
+    def update(self, run_id: str, *, count: str | None = None, **fields: Any) -> None:
+        """Set fields of a record, made if it is not there; None removes a field. `count` is one that grows by 1."""
         names = {f"#{index}": name for index, name in enumerate(fields)}
         sets = [f"#{index} = :{index}" for index, value in enumerate(fields.values()) if value is not None]
         removes = [f"#{index}" for index, value in enumerate(fields.values()) if value is None]
@@ -55,12 +57,27 @@ class Runs:
             "Key": {"run_id": {"S": run_id}},
             "ExpressionAttributeNames": names,
             "UpdateExpression": (f"SET {', '.join(sets)} " if sets else "")
-            + (f"REMOVE {', '.join(removes)}" if removes else ""),
+            + (f"REMOVE {', '.join(removes)} " if removes else "")
+            + ("ADD #count :one" if count else ""),
         }
         values = {f":{index}": _item(value) for index, value in enumerate(fields.values()) if value is not None}
+        if count:
+            names["#count"], values[":one"] = count, _item(1)
         if values:
             request["ExpressionAttributeValues"] = values
         self._client.update_item(**request)
+
+    def of_dataset(self, slug: str, limit: int) -> list[dict[str, Any]]:
+        """The newest runs of a dataset, the newest first; a run of the last seconds may be missing."""
+        found = self._client.query(
+            TableName=self._table,
+            IndexName=RUNS_OF_DATASET,
+            KeyConditionExpression="slug = :slug",
+            ExpressionAttributeValues={":slug": {"S": slug}},
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        return [_plain(item) for item in found["Items"]]
 
     def mark_once(self, run_id: str, field: str) -> bool:
         """Set a flag that nobody has set yet; False when somebody has.

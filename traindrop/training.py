@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from traindrop import budget, jobs, messages
+from traindrop import budget, jobs, messages, receipt
 from traindrop.errors import QuotaInUse
+from traindrop.estimate import estimate, past_of, plan_of
 from traindrop.jobs import JobEnd, Places
 from traindrop.notifying import publish_once
-from traindrop.pricing import PRICE_DATE, receipt
 from traindrop.runs import Runs, stop_wanted
 from traindrop.settings import TrainingSettings
 from traindrop.training_code import ENTRY_POINT, code, digest
@@ -32,6 +32,8 @@ JOB_LOGS = "/aws/sagemaker/TrainingJobs"
 _DEAD_TOKEN = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 _OVERDUE = timedelta(minutes=30)
 _LOG_LINES = 15
+_EARLIER_RUNS = 30
+"""Runs of a dataset among which those are looked for that tell how long a training takes."""
 
 
 @dataclass(frozen=True)
@@ -98,37 +100,17 @@ class Trainer:
         """Replace the job's entry in the run record and add up seconds, interruptions and dollars over all jobs."""
         entry = jobs.record_of(job)
         entries = [*(old for old in run.get("jobs", []) if old["name"] != entry["name"]), entry]
-        bills = [
-            receipt(
-                old["instance_type"],
-                spot=old["spot"],
-                seconds_trained=old["seconds_trained"],
-                seconds_billed=old["seconds_billed"],
-            )
-            for old in entries
-        ]
-        totals = {
-            "cost_usd": round(sum(bill.cost_usd for bill in bills), 4),
-            "saved_usd": round(sum(bill.saved_usd for bill in bills), 4),
-        }
-        trained, billed = sum(bill.seconds_trained for bill in bills), sum(bill.seconds_billed for bill in bills)
+        bill = receipt.of_jobs(entries)
         self.runs.update(
             run["run_id"],
             jobs=entries,
             ended=end.ended or None,
-            training_seconds=trained,
-            billable_seconds=billed,
-            interruptions=sum(old["interruptions"] for old in entries),
-            **totals,
-            receipt={
-                "instance_type": entry["instance_type"],
-                "spot": entry["spot"],
-                "seconds_trained": trained,
-                "seconds_billed": billed,
-                "price_per_hour": bills[-1].price_per_hour,
-                "price_date": PRICE_DATE,
-                **totals,
-            },
+            training_seconds=bill["seconds_trained"],
+            billable_seconds=bill["seconds_billed"],
+            interruptions=bill["interruptions"],
+            cost_usd=bill["cost_usd"],
+            saved_usd=bill["saved_usd"],
+            receipt={**(run.get("receipt") or {}), **bill},
         )
 
     def earlier_jobs(self, run: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -203,6 +185,7 @@ class Starter:
         name = f"{run_id}-{attempt + redrives}"
         runs.update(
             run_id,
+            count="starts",
             task_token=task_token,
             job_name=name,
             attempt=attempt,
@@ -281,16 +264,28 @@ class Starter:
         settings = TrainingSettings.model_validate(run["settings"])
         whole = budget.left(settings, self.stack_max_cost_usd, [], datetime.fromtimestamp(self.clock(), UTC))
         region = str(run["execution_arn"]).split(":")[3]
-        rungs = jobs.ladder(settings)
         message = messages.started(
             run,
+            estimate=self._estimate(run, settings, whole),
             cap_usd=whole.dollars,
             cap_hours=whole.seconds / 3600,
-            price_date=PRICE_DATE,
-            rungs=", ".join(f"{rung.instance_type} {'spot' if rung.spot else 'on demand'}" for rung in rungs),
+            rungs=", ".join(f"{rung.instance_type} {rung.market}" for rung in jobs.ladder(settings)),
             job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",
         )
         publish_once(self.sns, self.topic_arn, message, runs=self.trainer.runs, run_id=run["run_id"], flag="announced")
+
+    def _estimate(self, run: Mapping[str, Any], settings: TrainingSettings, whole: budget.Budget) -> str:
+        """What the run will cost on the rung that it has got, in words; the figures are kept with the run."""
+        rungs = jobs.ladder(settings)
+        rung = rungs[min(int(run["attempt"]), len(rungs)) - 1]
+        plan = plan_of(run, rung.instance_type)
+        if plan is None:
+            return ""
+        earlier = self.trainer.runs.of_dataset(run["slug"], _EARLIER_RUNS)
+        past = [found for found in map(past_of, earlier) if found]
+        found = estimate(plan, spot=rung.spot, past=past, cap_seconds=whole.seconds, cap_usd=whole.dollars)
+        self.trainer.runs.update(run["run_id"], estimate=found.record())
+        return found.words
 
     def _upload_code(self) -> str:
         """Put what trains below `code/<digest>/`, once a version; answer that prefix."""

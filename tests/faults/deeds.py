@@ -132,6 +132,7 @@ def judge_a_run_from_a_missing_model(ground: Ground) -> str:
     "SeeMissingObjects s3:ListBucket ArtifactBucket",
     "RecordRun dynamodb:GetItem RunsTable",
     "RecordRun dynamodb:UpdateItem RunsTable",
+    "FindEarlierRuns dynamodb:Query RunsTable/index/RunsOfDataset",
     "TellOfStart sns:Publish NotificationTopic",
 )
 def start_a_job(ground: Ground) -> str:

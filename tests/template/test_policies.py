@@ -17,6 +17,7 @@ CALLS = {
     "dynamodb:DeleteItem": "delete_item",
     "dynamodb:GetItem": "get_item",
     "dynamodb:PutItem": "put_item",
+    "dynamodb:Query": r"\.query\(",
     "dynamodb:UpdateItem": "update_item",
     "lambda:InvokeFunction": r"\.invoke\(",
     "logs:DescribeLogStreams": "describe_log_streams",

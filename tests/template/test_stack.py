@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.template.rendering import references, resources, transformed, written
+from traindrop.runs import RUNS_OF_DATASET
 
 PSEUDO = {"AWS::AccountId", "AWS::NoValue", "AWS::Partition", "AWS::Region", "AWS::StackName", "AWS::URLSuffix"}
 
@@ -177,6 +178,16 @@ def test_what_only_serves_a_run_expires_and_models_never_do() -> None:
         "checkpoints/": 30,
         "training-output/": 30,
     }
+    assert all(rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for rule in rules if "Prefix" in rule)
+
+
+def test_the_runs_of_a_dataset_are_found_by_an_index_in_the_order_of_their_time() -> None:
+    (index,) = resources("AWS::DynamoDB::Table")["RunsTable"]["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == RUNS_OF_DATASET
+    assert index["KeySchema"] == [
+        {"AttributeName": "slug", "KeyType": "HASH"},
+        {"AttributeName": "run_id", "KeyType": "RANGE"},
+    ]
 
 
 def test_what_the_user_owns_is_retained_and_nothing_has_a_name_that_a_second_deploy_would_meet() -> None:

@@ -215,13 +215,12 @@ def test_own_times_are_taken_from_the_job_and_the_message(run: Run) -> None:
 
 def test_a_receipt_says_what_was_paid_and_saved() -> None:
     receipt = {
-        "instance_type": "ml.g4dn.xlarge",
-        "spot": True,
+        "jobs": [{"instance_type": "ml.g4dn.xlarge", "spot": True}],
         "seconds_trained": 80,
         "seconds_billed": 40,
         "cost_usd": 0.0082,
         "saved_usd": 0.0081,
-        "price_per_hour": 0.7364,
+        "price_region": "us-east-1",
         "price_date": "2026-11-01",
     }
     text = "\n".join(receipt_lines({"receipt": receipt, "interruptions": 1}))

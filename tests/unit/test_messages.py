@@ -49,9 +49,9 @@ def test_a_rejection_shows_the_three_worst_and_counts_the_rest() -> None:
 
 def test_what_the_check_wondered_about_is_told_where_it_started_and_where_it_ended() -> None:
     found = [f"2 objects have fault {number}" for number in range(5)]
-    run = {**RUN, "settings": {"model": "m", "epochs": 1}, "receipt": {"price_date": "2026-11-01"}}
+    run = {**RUN, "settings": {"model": "m", "epochs": 1}}
     run |= {"warnings": found, "verdict_uri": "s3://a/v.json"}
-    started = messages.started(run, cap_usd=1, cap_hours=1, price_date="", rungs="", job_link="")
+    started = messages.started(run, estimate="", cap_usd=1, cap_hours=1, rungs="", job_link="")
     ended = messages.finished("Completed", run, {}, "", {"Model": "s3://a/best.pt"})
     for message in (started, ended):
         assert "About the data (all of it in s3://a/v.json):\n  - 2 objects have fault 0\n" in message.body
@@ -65,7 +65,7 @@ def test_a_misplaced_drop_is_told_how_to_move() -> None:
 
 
 def test_an_end_tells_of_damaged_checkpoints_and_of_none_where_there_were_none() -> None:
-    run = {**RUN, "settings": {"model": "m"}, "receipt": {"price_date": "2026-11-01"}}
+    run = {**RUN, "settings": {"model": "m"}}
 
     def body(rejected: list[str]) -> str:
         metrics = {"map50_mask": 0.5, "map50_95_mask": 0.4, "checkpoints_rejected": rejected}
@@ -80,7 +80,7 @@ def test_an_end_tells_of_damaged_checkpoints_and_of_none_where_there_were_none()
 @pytest.mark.parametrize(("images", "said"), [(1, "1 image was not trained on"), (3, "3 images were not trained on")])
 def test_images_that_were_left_out_are_counted(images: int, said: str) -> None:
     metrics = {"map50_mask": 0.5, "map50_95_mask": 0.4, "left_out": images}
-    run = {**RUN, "settings": {"model": "m"}, "receipt": {"price_date": "2026-11-01"}}
+    run = {**RUN, "settings": {"model": "m"}}
     assert said in messages.finished("Completed", run, metrics, "", {"Model": "s3://a/best.pt"}).body
     assert (
         "not trained on"

@@ -46,14 +46,43 @@ def run(**changes: Any) -> dict[str, Any]:
         "saved_usd": 0.4909,
         "model_uri": "s3://artifacts/models/rooms/r/best.pt",
         "receipt": {
-            "instance_type": "ml.g4dn.xlarge",
-            "spot": True,
+            "price_region": "us-east-1",
+            "price_date": "2026-11-01",
+            "jobs": [
+                {
+                    "name": "r-1",
+                    "instance_type": "ml.g4dn.xlarge",
+                    "spot": True,
+                    "seconds_trained": 3600,
+                    "seconds_billed": 1200,
+                    "price_per_hour": 0.7364,
+                    "cost_usd": 0.2455,
+                    "saved_usd": 0.4909,
+                }
+            ],
             "seconds_trained": 3600,
             "seconds_billed": 1200,
-            "price_per_hour": 0.7364,
-            "price_date": "2026-11-01",
+            "interruptions": 1,
             "cost_usd": 0.2455,
+            "on_demand_usd": 0.7364,
             "saved_usd": 0.4909,
+            "seconds_lost": 90,
+            "lost_usd": 0.0061,
+            "storage": {
+                "model_bytes": 2**30,
+                "dataset_bytes": 2**31,
+                "temporary_bytes": 0,
+                "model_usd_month": 0.023,
+                "dataset_usd_month": 0.046,
+                "temporary_usd_month": 0.0,
+            },
+            "orchestration": {
+                "state_transitions": 11,
+                "function_requests": 17,
+                "s3_reads": 100,
+                "s3_writes": 90,
+                "usd": 0.0014,
+            },
         },
     }
     return {**record, **changes}
@@ -179,7 +208,7 @@ def test_hostile_names_stay_text(place: str) -> None:
         "sample": {"samples": [(HOSTILE + ".jpg", JPEG)]},
         "setting": {"run": run(settings={HOSTILE: HOSTILE, "train": {HOSTILE: HOSTILE}})},
         "job": {"job_timeline": [dict.fromkeys(("name", "instance_type", "status", "started_at"), HOSTILE)]},
-        "receipt": {"run": run(receipt={"instance_type": HOSTILE, "price_per_hour": 1, "price_date": HOSTILE})},
+        "receipt": {"run": run(receipt={**run()["receipt"], "price_date": HOSTILE})},
         "version": {"metrics": metrics(ultralytics=HOSTILE)},
         "model_uri": {"run": run(model_uri=HOSTILE)},
         "created_at": {"run": run(created_at=HOSTILE)},
@@ -213,12 +242,17 @@ def test_a_run_without_interruptions_speaks_of_none() -> None:
 def test_the_receipt_says_what_was_paid_saved_and_at_which_price() -> None:
     text = Page(report()).text
     for expected in (
-        "ml.g4dn.xlarge, managed spot",
+        "r-1 ml.g4dn.xlarge spot 3600 s 1200 s $0.7364 $0.2455 $0.4909",
         "1 h 00 min (3600 s)",
         "20 min 00 s (1200 s)",
-        "$0.7364 an hour on demand, as of 2026-11-01",
-        "$0.2455",
+        "Paid $0.2455",
+        "On demand $0.7364 for the seconds trained",
         "$0.4909 (67%)",
+        "us-east-1, 2026-11-01",
+        "1 min 30 s and $0.01, paid above",
+        "The model in S3 $0.0230 a month (1 GB)",
+        "The dataset in S3 $0.0460 a month (2 GB)",
+        "about $0.0014: 11 state transitions",
     ):
         assert expected in text
 
