@@ -14,7 +14,7 @@ def told(receipt: Mapping[str, Any]) -> str:
     """What was paid and saved, what interruptions cost, what is to be paid on; nothing where there is no receipt."""
     if not receipt:
         return ""
-    saved = f"; spot saved {_saving(receipt)}" if receipt["saved_usd"] else ""
+    saved = f"; spot saved {_saving(receipt)}" if any(line["spot"] for line in receipt["jobs"]) else ""
     lines = [
         f"Paid {dollars(receipt['cost_usd'])} for {duration(receipt['seconds_billed'])} billed of "
         f"{duration(receipt['seconds_trained'])} trained{saved}. Prices of {receipt['price_region']}, "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -19,13 +21,19 @@ def test_a_zip_gives_one_execution_one_job_one_message_and_a_record_that_agrees_
     run_id = execution["name"]
     message = stack.message("plain", "Completed")
     assert message["run_id"] == run_id
-    stack.message("plain", "Started")
+    started = stack.message("plain", "Started")["body"]
+    assert re.search(r"Estimate: \$\S+ to \$\S+ for .* of training, as this dataset has no earlier run\.", started)
+    assert "at most $5.00 and 3.6 hours of training, all attempts together. Prices of us-east-1, 2026-11-01." in started
     (job,) = stack.jobs(run_id)
     assert job["TrainingJobName"] == f"{run_id}-1"
     run = stack.run(run_id)
     assert run["status"] == "Completed"
     assert run["training_seconds"] == job["TrainingTimeInSeconds"]
     assert run["billable_seconds"] == job["BillableTimeInSeconds"]
+    assert run["receipt"]["cost_usd"] == round(job["BillableTimeInSeconds"] * Decimal("0.7364") / 3600, 4)
+    assert run["receipt"]["storage"]["model_bytes"] > 0
+    assert run["receipt"]["orchestration"]["state_transitions"] == 11
+    assert run["pace"]["epoch_seconds"] > 0
     assert run["jobs"][0]["instance_type"] == job["ResourceConfig"]["InstanceType"] == "ml.g4dn.xlarge"
     found = {key.rsplit("/", 1)[-1] for key in stack.artifacts(f"models/plain/{run_id}/")}
     assert {"best.pt", "best.onnx", "metrics.json", "results.csv", "args.yaml", "report.html"} <= found
