@@ -7,12 +7,13 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client of S3 as moto has it, with the bucket `data`."""
+    from moto import mock_aws  # the environment of `make mutants` has none
+
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
