@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from traindrop import messages, model_archive, receipt
+from traindrop import champion, comparison, messages, model_archive, receipt
+from traindrop.champion import PROMOTED, Best
 from traindrop.charts import read_epochs
+from traindrop.comparison import Comparison
 from traindrop.estimate import pace
 from traindrop.report import render_report
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
@@ -60,23 +62,22 @@ class Delivery:
         return {"run_id": run_id, "files": len(names), "model_uri": f"s3://{bucket}/{prefix}best.pt"}
 
     def measure(self, run_id: str) -> dict[str, Any]:
-        """Record the metrics, compare with the dataset's best model so far, and promote this one if it is better."""
+        """Record the metrics, compare with the dataset's best model so far, and promote this one if it is better.
+
+        A run that comes here again, after its answer was lost, finds its promotion in the history and adds none.
+        """
         run = self.runs.get(run_id)
         metrics = self._metrics(run)
-        score = _score(metrics)
         bill, kept = self._receipt(run)
-        previous, etag = self._best(run)
-        # A run that comes here again, after its answer was lost, has promoted itself already.
-        again = previous is not None and previous["run_id"] == run_id
-        before = None if previous is None else previous.get("previous_score" if again else "score")
-        promoted = score is not None and (before is None or score > before)
-        if promoted:
-            self._promote(run, metrics, score, before, etag)
+        found = champion.change(
+            self.s3, self.artifact_bucket, run["slug"], lambda best: self._decide(run, metrics, best)
+        )
         self.runs.update(
             run_id,
-            metrics={key: value for key, value in metrics.items() if key != "classes"},
-            promoted=promoted,
-            previous_score=before,
+            metrics={key: value for key, value in metrics.items() if key not in ("classes", "champion")},
+            comparison=asdict(found),
+            promoted=found.promoted,
+            previous_score=found.before,
             receipt=bill,
             pace=pace(run.get("jobs", []), kept),
         )
@@ -91,8 +92,8 @@ class Delivery:
             )
         return {
             "run_id": run_id,
-            "score": score,
-            "promoted": promoted,
+            "score": found.score,
+            "promoted": found.promoted,
             "cost_usd": run.get("cost_usd", 0),
             "saved_usd": run.get("saved_usd", 0),
             "training_seconds": run.get("training_seconds", 0),
@@ -120,7 +121,9 @@ class Delivery:
         )
         place = f"s3://{self.artifact_bucket}/{prefix}"
         links = {"Model": f"{place}best.pt", "ONNX": f"{place}best.onnx", "Report": f"{place}report.html"}
-        message = messages.finished(outcome, run, metrics, _comparison(run, metrics), links)
+        compared = run.get("comparison")  # absent where the step before was an older version's
+        told = comparison.told(Comparison(**compared), metrics) if compared else ""
+        message = messages.finished(outcome, run, metrics, told, links)
         self.runs.update(
             run_id,
             status=outcome,
@@ -175,47 +178,25 @@ class Delivery:
         metrics: dict[str, Any] = json.loads(data) if data else {}
         return metrics
 
-    def _best(self, run: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
-        try:
-            answer = self.s3.get_object(Bucket=self.artifact_bucket, Key=_best_key(run))
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None, None
-            raise
-        best: dict[str, Any] = json.loads(answer["Body"].read())
-        return best, answer["ETag"]
-
-    def _promote(
-        self,
-        run: Mapping[str, Any],
-        metrics: Mapping[str, Any],
-        score: float | None,
-        before: float | None,
-        etag: str | None,
-    ) -> None:
-        """Point best.json to this run, unless another run did so since it was read; then the step is tried again."""
-        place = f"s3://{self.artifact_bucket}/{_prefix(run)}"
-        document = {
-            "run_id": run["run_id"],
-            "model_uri": f"{place}best.pt",
-            "score": score,
-            "previous_score": before,
-            "metrics": {key: value for key, value in metrics.items() if key.startswith("map50")},
-            "at": datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds"),
-        }
-        body = json.dumps(document, indent=1).encode()
-        if etag:
-            self.s3.put_object(
-                Bucket=self.artifact_bucket, Key=_best_key(run), Body=body, IfMatch=etag, ContentType="application/json"
-            )
-        else:
-            self.s3.put_object(
-                Bucket=self.artifact_bucket,
-                Key=_best_key(run),
-                Body=body,
-                IfNoneMatch="*",
-                ContentType="application/json",
-            )
+    def _decide(
+        self, run: Mapping[str, Any], metrics: Mapping[str, Any], best: Best
+    ) -> tuple[Comparison, dict[str, Any] | None]:
+        """How the run's model compares with the present best, and its entry in best.json if it is promoted now."""
+        done = best.promotion_of(run["run_id"])
+        if done is not None and "comparison" in best.history[done]:
+            return Comparison(**best.history[done]["comparison"]), None
+        now, learned = best.now, None
+        if now:
+            learned = champion.of_run(self.s3, self.artifact_bucket, run["slug"], str(now["run_id"]))
+        margin = float(run.get("settings", {}).get("promotion_margin", comparison.MARGIN))
+        found = comparison.compare(metrics, now, learned, margin=margin)
+        if not found.promoted:
+            return found, None
+        at = datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
+        entry = champion.entry(
+            run["run_id"], self.artifact_bucket, run["slug"], score=found.score, at=at, how=PROMOTED, why=found.why
+        )
+        return found, {**entry, "comparison": asdict(found)}
 
     def _samples(self, prefix: str) -> list[tuple[str, bytes]]:
         found = self.s3.list_objects_v2(Bucket=self.artifact_bucket, Prefix=f"{prefix}samples/")
@@ -233,25 +214,3 @@ class Delivery:
 
 def _prefix(run: Mapping[str, Any]) -> str:
     return f"models/{run['slug']}/{run['run_id']}/"
-
-
-def _best_key(run: Mapping[str, Any]) -> str:
-    return f"models/{run['slug']}/best.json"
-
-
-def _score(metrics: Mapping[str, Any]) -> float | None:
-    """What models are compared by: mAP50-95 of masks, of boxes for detection."""
-    value = metrics.get("map50_95_mask", metrics.get("map50_95_box"))
-    return None if value is None else float(value)
-
-
-def _comparison(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    score, before = _score(metrics), run.get("previous_score")
-    if score is None:
-        return "No metrics were left, so it was not compared with earlier models."
-    if before is None:
-        return "It is this dataset's first model, and so its best."
-    difference = score - float(before)
-    word = "better than" if difference > 0 else "worse than" if difference < 0 else "as good as"
-    kept = "It is the new best." if run.get("promoted") else "The earlier one stays the best."
-    return f"By mAP50-95 it is {abs(difference):.3f} {word} the best so far ({float(before):.3f}). {kept}"

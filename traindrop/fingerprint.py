@@ -21,6 +21,7 @@ _DECIDES_NO_MODEL = {
     "max_runtime_hours",
     "max_wait_hours",
     "max_cost_usd",
+    "promotion_margin",
 }
 
 

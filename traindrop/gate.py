@@ -20,10 +20,11 @@ from traindrop.jobs import ladder
 from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.object_reads import ObjectReads
-from traindrop.problems import Problem, Verdict
+from traindrop.problems import Verdict
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 from traindrop.settings import Layer
 from traindrop.sources import Source, SourceError
+from traindrop.starting_weights import starting_weights
 from traindrop.validation import Validation, validate
 from traindrop.zip_in_s3 import ArchiveSource
 
@@ -156,6 +157,7 @@ class Gate:
             warnings=[problem.message for problem in found.verdict.warnings],
             verdict_uri=uri,
             task=found.verdict.task,
+            starts_from=found.starts_from,
             settings=found.settings.model_dump(mode="json", exclude_none=True),
             dataset_bytes=sum(file.size for file in source.files.values()),
             dataset_files=1 if run["form"] == "archive" else len(source.files),
@@ -227,43 +229,26 @@ class Gate:
 
     def _with_model(self, run: Mapping[str, Any], source: Source, found: Validation) -> Validation:
         """The validation with its fingerprint, and with what is wrong with the weights that the settings point to."""
-        model, problems = self._weights(run, found.settings.model)
+        start = starting_weights(
+            self.s3,
+            self.artifact_bucket,
+            run["slug"],
+            found.settings,
+            task=found.verdict.task,
+            names=list(found.description.names.values()) if found.description else None,
+        )
+        warnings = [problem for problem in start.problems if problem.warning]
+        errors = [problem for problem in start.problems if not problem.warning]
         mark = ""
-        if found.description and not problems and {"train", "val"} <= found.splits.keys():
-            mark = fingerprint(source, found.description, found.splits, found.settings, model)
-        verdict = replace(found.verdict, errors=[*problems, *found.verdict.errors], fingerprint=mark)
-        return replace(found, verdict=verdict)
-
-    def _weights(self, run: Mapping[str, Any], model: str) -> tuple[str, list[Problem]]:
-        """What a model's name stands for, `best` for the run whose model that is now; and whether it is there."""
-        if model == "best":
-            key = f"models/{run['slug']}/best.json"
-            cure = "this dataset has no best model yet; train it once from yolov8n-seg.pt"
-        elif model.startswith("s3://"):
-            bucket, _, key = model[5:].partition("/")
-            cure = f"give s3://{self.artifact_bucket}/models/…/best.pt of an earlier run"
-            if bucket != self.artifact_bucket or not key.startswith("models/"):
-                return model, [
-                    Problem(
-                        "settings.foreign_model",
-                        f"model is {model}; only models that this stack trained are "
-                        f"loaded, because a checkpoint can run code: {cure}",
-                    )
-                ]
-        else:
-            return model, []
-        try:
-            if model == "best":
-                best = json.loads(self.s3.get_object(Bucket=self.artifact_bucket, Key=key)["Body"].read())
-                return str(best["run_id"]), []
-            self.s3.head_object(Bucket=self.artifact_bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return model, [
-                    Problem("settings.model_missing", f"model is {model}, but there is no such object: {cure}")
-                ]
-            raise
-        return model, []
+        if found.description and not errors and {"train", "val"} <= found.splits.keys():
+            mark = fingerprint(source, found.description, found.splits, found.settings, start.model)
+        verdict = replace(
+            found.verdict,
+            errors=[*errors, *found.verdict.errors],
+            warnings=[*warnings, *found.verdict.warnings],
+            fingerprint=mark,
+        )
+        return replace(found, verdict=verdict, starts_from=start.model)
 
     def _write_verdict(self, run_id: str, verdict: Verdict) -> str:
         key = f"verdicts/{run_id}.json"

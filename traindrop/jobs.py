@@ -68,10 +68,12 @@ def training_job_request(
     places: Places,
     code_prefix: str,
     weights_uri: str | None,
+    champion: str = "",
     runtime_seconds: int,
 ) -> dict[str, Any]:
     """CreateTrainingJob's request for one rung of a run's ladder.
 
+    `champion` is the run of the same dataset whose model the new one is measured against, empty where there is none.
     `runtime_seconds` is what the run's caps leave; MaxWait (spot only; SageMaker demands that it be at least
     MaxRuntime) covers waiting and running.
     """
@@ -84,6 +86,8 @@ def training_job_request(
     }
     if weights_uri:
         channels["weights"] = weights_uri
+    if champion:
+        channels["champion"] = f"{artifacts}/models/{run['slug']}/{champion}/best.pt"
     stopping = {"MaxRuntimeInSeconds": runtime_seconds}
     if rung.spot:
         stopping["MaxWaitTimeInSeconds"] = max(runtime_seconds, int(settings.max_wait_hours * 3600))
@@ -128,6 +132,7 @@ def training_job_request(
             "epochs": str(settings.epochs),
             "imgsz": str(settings.imgsz),
             "batch": str(settings.batch),
+            **({"champion": champion} if champion else {}),
         },
         "Tags": [{"Key": "traindrop:run", "Value": run["run_id"]}, {"Key": "traindrop:dataset", "Value": run["slug"]}],
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from traindrop.aws_words import in_words
 from traindrop.errors import TraindropError
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def main(arguments: list[str]) -> int:
         )
         done = replay.run()
     except (CannotReplay, ClientError, BotoCoreError) as error:
-        print(f"Cannot replay {stack}: {explain(error, stack)}.", file=sys.stderr)
+        print(f"Cannot replay {stack}: {_said(error, stack)}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. What was not replayed is still in its queue.", file=sys.stderr)
@@ -216,25 +217,8 @@ def main(arguments: list[str]) -> int:
     return 0 if done else 1
 
 
-def explain(error: Exception, stack: str) -> str:
-    """An error of AWS's as what happened and what to do."""
-    kind, text = type(error).__name__, str(error).rstrip(".")
-    if isinstance(error, ClientError):
-        code = error.response["Error"]["Code"]
-        if "does not exist" in text and code in ("ValidationError", "StackNotFound"):
-            return f"there is no stack {stack} here; name yours by STACK=, and its region by AWS_REGION"
-        if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation"):
-            return f"{text}. It needs {_PERMISSIONS}"
-        if code in ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"):
-            return f"{text}. Log in again; for the local cloud run `. .local/env`"
-    cures = {
-        "NoCredentialsError": "Run `aws configure` or log in; for the local cloud run `. .local/env`",
-        "PartialCredentialsError": "Run `aws configure` or log in; for the local cloud run `. .local/env`",
-        "ProfileNotFound": "Set AWS_PROFILE to one that `aws configure list-profiles` names",
-        "NoRegionError": "Set AWS_REGION to the stack's region",
-        "EndpointConnectionError": "Look at the network; the local cloud runs while `make local` does",
-    }
-    return f"{text}. {cures[kind]}" if kind in cures else text
+def _said(error: Exception, stack: str) -> str:
+    return in_words(error, stack, named_by="STACK=", permissions=_PERMISSIONS)
 
 
 if __name__ == "__main__":

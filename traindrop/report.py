@@ -10,13 +10,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from traindrop import receipt_text
+from traindrop import comparison, receipt_text
 from traindrop.charts import Chart, chart, column, read_epochs
+from traindrop.comparison import Change, Comparison
 from traindrop.figures import count, dollars, duration, moment, not_trained_on, setting, share
 
 _PICTURE_BUDGET = 4_000_000
 _MOST_CLASSES = 200
 _MOST_EPOCHS = 120
+_MOST_CHANGES = 50
 _HIDDEN_SETTINGS = frozenset({"expect", "force"})
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
@@ -81,6 +83,8 @@ def render_report(
         classes=classes[:_MOST_CLASSES],
         more_classes=max(0, len(classes) - _MOST_CLASSES),
         validation=_validation(metrics),
+        rivals=_rivals(run, metrics, kind),
+        rival=(metrics.get("champion") or {}).get("run_id"),
         pictures=pictures,
         left_out=left_out,
         receipt=receipt_text.table(run.get("receipt") or {}),
@@ -111,17 +115,9 @@ def _verdict(run: Mapping[str, Any], metrics: Mapping[str, Any], kind: str) -> s
 
 def _standing(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """How the model compares with the dataset's best before it, and why it ended early if it did."""
-    score, before = metrics.get("map50_95_mask", metrics.get("map50_95_box")), run.get("previous_score")
-    parts = []
-    if score is not None:
-        if before is None:
-            parts.append("This is the dataset's first model, and so its best.")
-        elif float(score) > float(before):
-            parts.append(f"It is the dataset's new best: mAP50-95 {share(score)} against {share(before)} before.")
-        else:
-            parts.append(
-                f"The dataset's best stays an earlier model: mAP50-95 {share(before)} against {share(score)} here."
-            )
+    compared, parts = _compared(run), []
+    if compared:
+        parts += [comparison.standing(compared, metrics), compared.note, compared.why]
     parts.append(
         {
             "stopped": "The job was stopped; this is the best model until then.",
@@ -135,6 +131,24 @@ def _standing(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     if survived:
         parts.append(f"It survived {survived} spot interruption{'s' if survived > 1 else ''}.")
     return " ".join(part for part in parts if part)
+
+
+def _compared(run: Mapping[str, Any]) -> Comparison | None:
+    return Comparison(**run["comparison"]) if run.get("comparison") else None
+
+
+def _rivals(run: Mapping[str, Any], metrics: Mapping[str, Any], kind: str) -> list[Change]:
+    """What this job measured of both models: over all classes, then class by class, the most changed first."""
+    compared, champion = _compared(run), metrics.get("champion") or {}
+    if not compared or compared.basis != "measured" or compared.score is None or compared.before is None:
+        return []
+    instances = count(metrics.get("validation_instances"))
+    overall = [
+        Change(f"{label}, all classes", float(champion[key]), float(metrics[key]), instances)
+        for key, label in ((f"map50_95_{kind}", "mAP50-95"), (f"map50_{kind}", "mAP50"))
+        if key in champion and key in metrics
+    ]
+    return [*overall, *comparison.changes(metrics)[:_MOST_CHANGES]]
 
 
 def _tiles(run: Mapping[str, Any], metrics: Mapping[str, Any], kind: str) -> list[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, field_validator
 
+from traindrop.comparison import MARGIN
 from traindrop.pricing import PRICES, dearest, seconds_for
 from traindrop.problems import Problem
 from traindrop.yaml_text import NotYaml, read_yaml
@@ -131,6 +132,7 @@ class TrainingSettings(BaseModel):
     expect: Expect | None = None
     checks: Checks = Checks()
     force: StrictBool = False
+    promotion_margin: Share = MARGIN
     train: TrainArguments = TrainArguments()
 
     @field_validator("model")

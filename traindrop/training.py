@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from traindrop import budget, jobs, messages, receipt
+from traindrop import budget, champion, jobs, messages, receipt
 from traindrop.errors import QuotaInUse
 from traindrop.estimate import estimate, past_of, plan_of
 from traindrop.jobs import JobEnd, Places
@@ -221,6 +221,7 @@ class Starter:
         spent = budget.nothing_left(settings, self.stack_max_cost_usd, earlier, left)
         if spent:
             return spent
+        best = champion.present(self.s3, self.places.artifact_bucket, run["slug"])
         request = jobs.training_job_request(
             name=name,
             run=run,
@@ -228,6 +229,7 @@ class Starter:
             places=self.places,
             code_prefix=self._upload_code(),
             weights_uri=self._weights(run, settings),
+            champion=best,
             runtime_seconds=left.seconds,
         )
         try:
@@ -291,7 +293,7 @@ class Starter:
         """Put what trains below `code/<digest>/`, once a version; answer that prefix."""
         files = code()
         prefix = f"code/{digest(files)}/"
-        if self._exists(f"{prefix}{ENTRY_POINT}"):
+        if champion.is_there(self.s3, self.places.artifact_bucket, f"{prefix}{ENTRY_POINT}"):
             return prefix
         for name in sorted(files, key=lambda name: name == ENTRY_POINT):
             self.s3.put_object(Bucket=self.places.artifact_bucket, Key=prefix + name, Body=files[name])
@@ -305,20 +307,10 @@ class Starter:
         """
         bucket = self.places.artifact_bucket
         if settings.model == "best":
-            best = self.s3.get_object(Bucket=bucket, Key=f"models/{run['slug']}/best.json")["Body"].read()
-            return str(json.loads(best)["model_uri"])
+            return f"s3://{bucket}/models/{run['slug']}/{run['starts_from']}/best.pt"
         if settings.model.startswith("s3://"):
             return settings.model
         if not settings.model.endswith(".pt"):
             return None
         places = (f"weights/{settings.model}", f"weights/{run['slug']}/{settings.model}")
-        return next((f"s3://{bucket}/{key}" for key in places if self._exists(key)), None)
-
-    def _exists(self, key: str) -> bool:
-        try:
-            self.s3.head_object(Bucket=self.places.artifact_bucket, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return False
-            raise
-        return True
+        return next((f"s3://{bucket}/{key}" for key in places if champion.is_there(self.s3, bucket, key)), None)

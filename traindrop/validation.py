@@ -21,12 +21,16 @@ _WORST = ("settings", "data_yaml", "archive", "folder", "task", "split", "expect
 
 @dataclass(frozen=True)
 class Validation:
-    """A verdict with what training needs to know beyond it."""
+    """A verdict with what training needs to know beyond it.
+
+    `starts_from` is what the settings' model stands for: itself, or for `best` the run whose model that was.
+    """
 
     verdict: Verdict
     settings: TrainingSettings
     description: Description | None = None
     splits: dict[str, Split] = field(default_factory=dict)
+    starts_from: str = ""
 
 
 def validate(

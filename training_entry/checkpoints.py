@@ -143,6 +143,19 @@ class Store:
         except _DAMAGED:
             return None
 
+    def note_champion(self, found: Mapping[str, Any]) -> None:
+        """Note what the evaluation of the best model before this run found, so that no other host repeats it."""
+        durable.write_json(self.root / "champion.json", _sealed({"run_id": self.run_id, "champion": dict(found)}))
+
+    def champion(self, champion: str) -> dict[str, Any] | None:
+        """What `note_champion` noted for this run about that champion, a run's id."""
+        try:
+            content = _unsealed((self.root / "champion.json").read_bytes())
+            found = dict(content["champion"])
+            return found if (content["run_id"], found["run_id"]) == (self.run_id, champion) else None
+        except _DAMAGED:
+            return None
+
     def _history(self, place: Path) -> History:
         try:
             content = _unsealed(place.read_bytes())

@@ -28,11 +28,15 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset on disk: the description for ultralytics, the images of each split, and how many were left out."""
+    """A dataset on disk: the description for ultralytics, the images of each split, and how many were left out.
+
+    `validation_split` is the digest of the images and labels that models are measured on.
+    """
 
     description: Path
     images: dict[str, list[Path]]
     left_out: int
+    validation_split: str
 
 
 def prepare(job: Job, paths: Paths) -> Dataset:
@@ -56,7 +60,7 @@ def prepare(job: Job, paths: Paths) -> Dataset:
         backgrounds = sum(not pair.label for pair in pairs)
         print(f"DATASET {split}: {len(pairs)} images, {backgrounds} of them backgrounds", flush=True)
     images = _gather(folder, usable, paths.work / "dataset")
-    return Dataset(_describe(job, paths, images), images, left_out)
+    return Dataset(_describe(job, paths, images), images, left_out, checked.digest(usable["val"]))
 
 
 def label_of(image: Path) -> Path:

@@ -33,6 +33,11 @@ class Paths:
         return self.root / "input/data/weights"
 
     @property
+    def champion(self) -> Path:
+        """The channel that holds the dataset's best model so far, if there is one."""
+        return self.root / "input/data/champion"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder that outlives the host."""
         return self.root / "checkpoints"
@@ -86,6 +91,11 @@ class Job:
     def epochs(self) -> int:
         """How many epochs are asked for."""
         return int(self.arguments["epochs"])
+
+    @property
+    def class_names(self) -> dict[int, str]:
+        """What the trained model calls its classes: with `single_cls` ultralytics makes one of all."""
+        return {0: "item"} if self.arguments.get("single_cls") else self.names
 
 
 def read_job(config: Path) -> Job:

@@ -63,6 +63,11 @@ class Manifest:
         if differences:
             raise DatasetChanged(_told(differences))
 
+    def digest(self, pairs: Iterable[Pair]) -> str:
+        """Digest of some pairs, by path, size and content, whatever their order."""
+        rows = sorted([name, *self.files[name]] for pair in pairs for name in pair if name)
+        return f"sha256:{hashlib.sha256(json.dumps(rows).encode()).hexdigest()}"
+
 
 def read(place: Path) -> Manifest:
     """Read manifest.json.gz.

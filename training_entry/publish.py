@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from training_entry import durable, metrics, samples
+from training_entry import durable, evaluation, samples
 from training_entry.checkpoints import History
 from training_entry.dataset import Dataset
 from training_entry.job import Job, Paths
@@ -26,6 +26,8 @@ class Progress:
     epochs_requested: int
     history: History
     left_out: int = 0
+    validation_split: str = ""
+    champion: Mapping[str, Any] | None = None
     epochs_trained: int = 0
     stopped_early: bool = False
 
@@ -33,14 +35,16 @@ class Progress:
         """Progress when so many epochs are done, finished if no more follow."""
         return replace(self, epochs_trained=epoch, stopped_early=finished and epoch < self.epochs_requested)
 
-    def document(self, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    def document(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics.json of this moment."""
         return {
             "task": self.task,
             "names": list(self.names.values()),
             "epochs_trained": self.epochs_trained,
             "epochs_requested": self.epochs_requested,
-            **evaluation,
+            **figures,
+            "validation_split": self.validation_split,
+            **({"champion": dict(self.champion)} if self.champion else {}),
             "left_out": self.left_out,
             "host_starts": self.history.host_starts,
             "resumed_from_epochs": list(self.history.resumed_from_epochs),
@@ -89,22 +93,10 @@ def package(job: Job, paths: Paths, dataset: Dataset, progress: Progress, device
 
 def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
     """Evaluate the best model on the validation split, as the end of a training does."""
-    from ultralytics import YOLO
-
-    found = YOLO(str(paths.best)).val(
-        data=str(dataset.description),
-        imgsz=job.arguments.get("imgsz", 640),
-        batch=job.arguments.get("batch", 16),
-        device=device.split(",")[0],
-        workers=0,
-        plots=bool(job.arguments.get("plots", True)),
-        verbose=False,
-        save_dir=str(paths.run),
-    )
-    durable.write_json(
-        paths.best_metrics,
-        {"best_epoch": read(paths.best_metrics)["best_epoch"], **metrics.evaluation(found, len(dataset.images["val"]))},
-    )
+    plots = bool(job.arguments.get("plots", True))
+    model = evaluation.load(paths.best)
+    found = evaluation.evaluate(model, job, paths, dataset, device, plots=plots, save_dir=str(paths.run))
+    durable.write_json(paths.best_metrics, {"best_epoch": read(paths.best_metrics)["best_epoch"], **found})
 
 
 def export_onnx(paths: Paths, imgsz: int) -> None:

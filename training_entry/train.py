@@ -7,11 +7,11 @@ import platform
 import shutil
 import sys
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from training_entry import dataset, devices, durable, failure, offline, publish, stopping, weights
+from training_entry import champion, dataset, devices, durable, failure, offline, publish, stopping, weights
 from training_entry.checkpoints import Generation, Store
 from training_entry.epochs import Epochs
 from training_entry.job import Job, Paths, read_job
@@ -77,7 +77,9 @@ class Training:
         history = store.register_start(generation)
         for reason in store.rejected:
             print(f"CHECKPOINT REJECTED {reason}", flush=True)
-        progress = publish.Progress(job.task, job.names, job.epochs, history, data.left_out)
+        progress = publish.Progress(
+            job.task, job.class_names, job.epochs, history, data.left_out, data.validation_split
+        )
         return cls(job, paths, device, data, store, generation, progress)
 
     def run(self) -> None:
@@ -89,6 +91,8 @@ class Training:
                 self._evaluate_once()
             else:
                 self._train()
+            met = champion.meet(self.job, self.paths, self.data, self.device, self.store)
+            self.progress = replace(self.progress, champion=met)
             self._deliver()
             self.store.mark_done(publish.read(self.paths.best_metrics))
         except (stopping.Stopped, Exception) as error:

@@ -1,4 +1,4 @@
-"""A step that is tried again after its answer was lost says what it said the first time."""
+"""A run competes with its dataset's best model; tried again, it says what it said the first time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from traindrop import champion
 from traindrop.delivery import Delivery
 from traindrop.runs import Claims, Runs
 
@@ -33,13 +34,23 @@ def delivery(monkeypatch: pytest.MonkeyPatch) -> Iterator[Delivery]:
         yield Delivery(s3, Runs(dynamodb, "runs"), Claims(dynamodb, "claims"), "artifacts", lambda: 0.0)
 
 
-def measured(delivery: Delivery, run_id: str, score: float) -> dict[str, Any]:
+def measured(
+    delivery: Delivery, run_id: str, score: float, *, margin: float | None = None, **metrics: Any
+) -> dict[str, Any]:
     """What measuring a run of this score answers, and what its record then says of the comparison."""
-    key = f"models/rooms/{run_id}/metrics.json"
-    delivery.s3.put_object(Bucket="artifacts", Key=key, Body=json.dumps({"map50_95_mask": score}).encode())
-    delivery.runs.update(run_id, slug="rooms", ended="completed")
+    place = f"models/rooms/{run_id}"
+    document = json.dumps({"map50_95_mask": score, "task": "segment", "names": ["room"], **metrics}).encode()
+    delivery.s3.put_object(Bucket="artifacts", Key=f"{place}/metrics.json", Body=document)
+    delivery.s3.put_object(Bucket="artifacts", Key=f"{place}/best.pt", Body=b"weights")
+    settings = {} if margin is None else {"promotion_margin": margin}
+    delivery.runs.update(run_id, slug="rooms", ended="completed", settings=settings)
     answer = delivery.measure(run_id)
-    return {**answer, "previous_score": delivery.runs.get(run_id).get("previous_score")}
+    record = delivery.runs.get(run_id)
+    return {**answer, "previous_score": record.get("previous_score"), "comparison": record["comparison"]}
+
+
+def history(delivery: Delivery) -> list[str]:
+    return [entry["run_id"] for entry in champion.read(delivery.s3, "artifacts", "rooms").history]
 
 
 def test_a_run_that_is_measured_again_compares_itself_with_the_one_before_it(delivery: Delivery) -> None:
@@ -47,11 +58,21 @@ def test_a_run_that_is_measured_again_compares_itself_with_the_one_before_it(del
     better = measured(delivery, "second", 0.7)
     assert (better["promoted"], better["previous_score"]) == (True, 0.5)
     assert measured(delivery, "second", 0.7) == better
+    assert history(delivery) == ["first", "second"]
 
 
 def test_a_first_run_that_is_measured_again_is_still_the_first(delivery: Delivery) -> None:
     first = measured(delivery, "first", 0.5)
     assert measured(delivery, "first", 0.5) == first
+    assert history(delivery) == ["first"]
+
+
+def test_a_run_that_is_measured_again_after_another_was_promoted_is_not_promoted_twice(delivery: Delivery) -> None:
+    measured(delivery, "first", 0.5)
+    second = measured(delivery, "second", 0.7)
+    measured(delivery, "third", 0.9)
+    assert measured(delivery, "second", 0.7) == second
+    assert history(delivery) == ["first", "second", "third"]
 
 
 def test_a_worse_run_leaves_the_best_as_it_was(delivery: Delivery) -> None:
@@ -59,3 +80,53 @@ def test_a_worse_run_leaves_the_best_as_it_was(delivery: Delivery) -> None:
     worse = measured(delivery, "second", 0.3)
     assert (worse["promoted"], worse["previous_score"]) == (False, 0.5)
     assert measured(delivery, "second", 0.3) == worse
+    assert history(delivery) == ["first"]
+
+
+@pytest.mark.parametrize(("margin", "promoted"), [(None, False), (0.0, True), (0.004, False)])
+def test_the_margin_is_that_of_the_runs_settings(delivery: Delivery, margin: float | None, promoted: bool) -> None:
+    measured(delivery, "first", 0.5)
+    assert measured(delivery, "second", 0.504, margin=margin)["promoted"] is promoted
+
+
+def test_a_rival_that_the_job_measured_is_compared_by_that(delivery: Delivery) -> None:
+    measured(delivery, "first", 0.9)
+    second = measured(delivery, "second", 0.5, champion={"run_id": "first", "map50_95_mask": 0.4})
+    assert (second["promoted"], second["previous_score"]) == (True, 0.4)
+    assert second["comparison"]["basis"] == "measured"
+
+
+def test_after_a_rollback_the_next_run_competes_with_the_one_that_came_back(delivery: Delivery) -> None:
+    measured(delivery, "first", 0.5)
+    measured(delivery, "second", 0.7)
+    back = champion.entry("first", "artifacts", "rooms", score=0.5, at="", how=champion.ROLLED_BACK, why="")
+    champion.change(delivery.s3, "artifacts", "rooms", lambda _: (None, back))
+    third = measured(delivery, "third", 0.6)
+    assert (third["promoted"], third["previous_score"], third["comparison"]["against"]) == (True, 0.5, "first")
+    assert history(delivery) == ["first", "second", "first", "third"]
+
+
+def test_a_run_whose_promotion_was_rolled_back_while_its_answer_was_lost_stays_rolled_back(delivery: Delivery) -> None:
+    measured(delivery, "first", 0.5)
+    second = measured(delivery, "second", 0.7)
+    back = champion.entry("first", "artifacts", "rooms", score=0.5, at="", how=champion.ROLLED_BACK, why="")
+    champion.change(delivery.s3, "artifacts", "rooms", lambda _: (None, back))
+    assert measured(delivery, "second", 0.7) == second
+    assert history(delivery) == ["first", "second", "first"]
+
+
+def test_of_two_runs_that_end_together_the_later_compares_itself_anew(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(delivery, "first", 0.5)
+    put, others = delivery.s3.put_object, ["second"]
+
+    def put_after_another(**request: Any) -> Any:
+        if request["Key"].endswith("best.json") and others:
+            measured(delivery, others.pop(), 0.7)
+        return put(**request)
+
+    monkeypatch.setattr(delivery.s3, "put_object", put_after_another)
+    third = measured(delivery, "third", 0.9)
+    assert (third["promoted"], third["previous_score"]) == (True, 0.7)
+    assert history(delivery) == ["first", "second", "third"]

@@ -23,15 +23,25 @@ def gate(s3: Any) -> Gate:
     return Gate(s3, nothing, nothing, nothing, "artifacts", 0, 0, lambda: 0.0)
 
 
-def judged(gate: Gate, model: str) -> Verdict:
-    source = MemorySource(dataset_files(settings=f"model: {model}"))
+def judged(gate: Gate, model: str, more: str = "") -> Verdict:
+    source = MemorySource(dataset_files(settings=f"model: {model}\n{more}"))
     return gate._with_model(RUN, source, validate("rooms", source, None)).verdict
 
 
-def promote(gate: Gate, run_id: str) -> None:
+def promote(gate: Gate, run_id: str, **metrics: Any) -> None:
+    trained(gate, run_id, **metrics)
     gate.s3.put_object(
         Bucket="artifacts", Key="models/rooms-0a1b2c3d/best.json", Body=json.dumps({"run_id": run_id}).encode()
     )
+
+
+def trained(gate: Gate, run_id: str, **metrics: Any) -> str:
+    """A run's model, with what its metrics.json says; where it lies."""
+    place = f"models/rooms-0a1b2c3d/{run_id}"
+    gate.s3.put_object(Bucket="artifacts", Key=f"{place}/best.pt", Body=b"weights")
+    if metrics:
+        gate.s3.put_object(Bucket="artifacts", Key=f"{place}/metrics.json", Body=json.dumps(metrics).encode())
+    return f"s3://artifacts/{place}/best.pt"
 
 
 def test_best_stands_for_the_run_whose_model_is_the_best_now(gate: Gate) -> None:
@@ -50,6 +60,7 @@ def test_best_stands_for_the_run_whose_model_is_the_best_now(gate: Gate) -> None
         ("s3://artifacts/models/rooms-0a1b2c3d/gone/best.pt", "settings.model_missing"),
         ("s3://elsewhere/models/rooms-0a1b2c3d/r/best.pt", "settings.foreign_model"),
         ("s3://artifacts/weights/best.pt", "settings.foreign_model"),
+        ("s3://artifacts/models/rooms-0a1b2c3d/r/other.pt", "settings.foreign_model"),
     ],
 )
 def test_weights_that_are_not_there_or_not_ours_are_refused(gate: Gate, model: str, code: str) -> None:
@@ -59,5 +70,47 @@ def test_weights_that_are_not_there_or_not_ours_are_refused(gate: Gate, model: s
 
 
 def test_weights_of_an_earlier_run_are_taken(gate: Gate) -> None:
-    gate.s3.put_object(Bucket="artifacts", Key="models/rooms-0a1b2c3d/r/best.pt", Body=b"weights")
-    assert judged(gate, "s3://artifacts/models/rooms-0a1b2c3d/r/best.pt").ok
+    assert judged(gate, trained(gate, "r")).ok
+
+
+def test_a_best_whose_model_was_deleted_is_refused_and_the_way_back_is_told(gate: Gate) -> None:
+    promote(gate, "r")
+    gate.s3.delete_object(Bucket="artifacts", Key="models/rooms-0a1b2c3d/r/best.pt")
+    (problem,) = judged(gate, "best").errors
+    assert problem.code == "settings.model_missing"
+    assert "models/rooms-0a1b2c3d/r/best.pt was deleted" in problem.message
+    assert "traindrop rollback" in problem.message
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_weights_for_another_task_are_refused_before_they_cost_anything(gate: Gate, by_name: bool) -> None:
+    uri = trained(gate, "r", task="detect", names=["room"])
+    promote(gate, "r", task="detect", names=["room"])
+    verdict = judged(gate, "best" if by_name else uri)
+    assert [problem.code for problem in verdict.errors] == ["settings.model_task"]
+    assert "train from yolov8n-seg.pt" in verdict.errors[0].message
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["wall"], "taken over though they were learnt for others"), (["room", "wall"], "begun anew"), (["room"], "")],
+)
+def test_weights_that_know_other_classes_are_taken_and_told_of(gate: Gate, names: list[str], said: str) -> None:
+    promote(gate, "r", task="segment", names=names)
+    verdict = judged(gate, "best")
+    assert verdict.ok
+    assert [problem.code for problem in verdict.warnings] == ["settings.model_classes"] * bool(said)
+    assert all(said in problem.message for problem in verdict.warnings)
+
+
+def test_one_class_made_of_all_is_compared_with_one_class(gate: Gate) -> None:
+    promote(gate, "r", task="segment", names=["item"])
+    assert not judged(gate, "best", "train: {single_cls: true}").warnings
+    assert judged(gate, "best").warnings
+
+
+def test_weights_that_are_named_and_not_used_are_a_contradiction(gate: Gate) -> None:
+    promote(gate, "r")
+    verdict = judged(gate, "best", "train: {pretrained: false}")
+    assert [problem.code for problem in verdict.errors] == ["settings.pretrained_off"]
+    assert judged(gate, "best", "train: {pretrained: true}").ok

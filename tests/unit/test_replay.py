@@ -13,7 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.process import ROOT
-from traindrop.replay import CannotReplay, Letter, NotAnEvent, Replay, explain, unwrap
+from traindrop.aws_words import in_words
+from traindrop.replay import CannotReplay, Letter, NotAnEvent, Replay, unwrap
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:s-AcceptDropFunction-1"
 EVENT = {
@@ -147,7 +148,8 @@ def test_a_stack_without_dead_letter_queues_is_said_to_be_none_of_ours() -> None
 
 def test_a_stack_that_is_not_there_is_named_with_the_cure() -> None:
     error = ClientError({"Error": {"Code": "ValidationError", "Message": "Stack with id s does not exist"}}, "List")
-    assert explain(error, "s") == "there is no stack s here; name yours by STACK=, and its region by AWS_REGION"
+    said = in_words(error, "s", named_by="STACK=", permissions="")
+    assert said == "there is no stack s here; name yours by STACK=, and its region by AWS_REGION"
 
 
 @pytest.mark.parametrize(

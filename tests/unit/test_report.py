@@ -265,16 +265,42 @@ def test_settings_are_shown_as_a_user_writes_them() -> None:
     assert "expect" not in text
 
 
+def rival(**changes: Any) -> dict[str, Any]:
+    found = {
+        "basis": "measured",
+        "promoted": True,
+        "score": 0.8123,
+        "before": 0.7,
+        "against": "rooms-1",
+        "margin": 0.005,
+    }
+    return {**found, **changes}
+
+
 @pytest.mark.parametrize(
-    ("before", "words"),
+    ("compared", "words"),
     [
-        (None, "first model, and so its best"),
-        (0.7, "new best: mAP50-95 0.812 against 0.700"),
-        (0.9, "best stays an earlier model: mAP50-95 0.900 against 0.812"),
+        (rival(basis="first", before=None), "first model, and so its best"),
+        (rival(), "Better by 0.112: mask mAP50-95 0.812 against 0.700 of the best so far (run rooms-1)"),
+        (rival(), "Promoted: it is the dataset's best now"),
+        (rival(before=0.9, promoted=False), "Worse by 0.088: mask mAP50-95 0.812 against 0.900"),
+        (rival(before=0.9, promoted=False), "Not promoted: the earlier model stays the best, since it is worse"),
+        (rival(basis="recorded", note="The job ended before."), "The job ended before."),
     ],
 )
-def test_it_compares_with_the_best_before(before: float | None, words: str) -> None:
-    assert words in Page(report(run=run(previous_score=before))).text
+def test_it_compares_with_the_best_before(compared: dict[str, Any], words: str) -> None:
+    assert words in Page(report(run=run(comparison=compared))).text
+
+
+def test_what_one_job_measured_of_both_is_a_table() -> None:
+    room = {"room": {"map50_95_mask": 0.9, "instances": 118}}
+    champion = {"run_id": "rooms-1", "map50_mask": 0.8, "map50_95_mask": 0.7, "classes": room}
+    page = Page(report(run=run(comparison=rival()), metrics=metrics(champion=champion)))
+    assert "mAP50-95, all classes 118 0.700 0.812 +0.112 mAP50, all classes 118 0.800 0.946 +0.146" in page.text
+    assert "room 118 0.900 0.812 \N{MINUS SIGN}0.088" in page.text
+    recorded = Page(report(run=run(comparison=rival(basis="recorded")), metrics=metrics(champion=champion)))
+    assert "Against the best so far" in page.text
+    assert "Against the best so far" not in recorded.text
 
 
 @pytest.mark.parametrize(

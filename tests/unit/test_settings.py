@@ -27,6 +27,7 @@ def test_no_file_gives_the_defaults_of_the_contract() -> None:
         "max_cost_usd": 5,
         "checks": {"images": "sample", "backgrounds": 0.2},
         "force": False,
+        "promotion_margin": 0.005,
     }
 
 

@@ -26,6 +26,10 @@ class UsageError(Exception):
     """The command cannot be run as it was typed; the message is one line that says why."""
 
 
+class CannotDo(Exception):
+    """What was asked for cannot be done; the message says why and what to do."""
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
 
@@ -34,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; answer the exit code: 0, 1 where the answer is no, 2 for usage, 130 when interrupted."""
+    """Run one command; answer the exit code: 0, 1 for no or what cannot be done, 2 for usage, 130 if interrupted."""
     try:
         asked = _parser().parse_args(arguments)
         answer: Answer = asked.run(asked)
@@ -42,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"traindrop: {error}", file=sys.stderr)
         return USAGE
+    except CannotDo as error:
+        print(f"traindrop: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return answer.code
@@ -62,6 +69,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the verdict document and nothing else")
     check.add_argument("--name", help="the dataset's name; by default that of the folder or zip")
     check.set_defaults(run=_check)
+
+    rollback = commands.add_parser(
+        "rollback",
+        help="make an earlier run's model the dataset's best again",
+        description="Make an earlier run's model the dataset's best again; the next run competes with that one. "
+        "Exit code 0: done, 1: it cannot be done, 2: usage.",
+        allow_abbrev=False,
+    )
+    rollback.add_argument("dataset", metavar="DATASET", help="the dataset's name as it was dropped")
+    rollback.add_argument("--to", metavar="RUN", help="which run's model; by default the best before the present one")
+    rollback.add_argument("--stack", default="traindrop", help="the stack's name (%(default)s)")
+    rollback.add_argument("--json", action="store_true", help="print what was done as a document and nothing else")
+    rollback.set_defaults(run=_rollback)
     return parser
 
 
@@ -70,6 +90,12 @@ def _check(asked: argparse.Namespace) -> Answer:
     from traindrop.cli.check import check
 
     return check(asked.path, name=asked.name, as_json=asked.json)
+
+
+def _rollback(asked: argparse.Namespace) -> Answer:
+    from traindrop.cli.rollback import rollback
+
+    return rollback(asked.dataset, to=asked.to, stack=asked.stack, as_json=asked.json)
 
 
 def _say(text: str) -> None:

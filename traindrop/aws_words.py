@@ -1,0 +1,36 @@
+"""What AWS says when it does not do as it was asked, as what happened and what to do."""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError
+
+_LOG_IN = "Run `aws configure` or log in; for the local cloud run `. .local/env`"
+_CURES = {
+    "NoCredentialsError": _LOG_IN,
+    "PartialCredentialsError": _LOG_IN,
+    "ProfileNotFound": "Set AWS_PROFILE to one that `aws configure list-profiles` names",
+    "NoRegionError": "Set AWS_REGION to the stack's region",
+    "EndpointConnectionError": "Look at the network; the local cloud runs while `make local` does",
+}
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
+
+
+def in_words(error: Exception, stack: str, *, named_by: str, permissions: str) -> str:
+    """An error of botocore's in one or two sentences, without a full stop at the end.
+
+    Args:
+        error: what was raised.
+        stack: the stack that was asked for.
+        named_by: how a user names another stack, such as `STACK=`.
+        permissions: what has to be allowed, listed.
+    """
+    kind, text = type(error).__name__, str(error).rstrip(".")
+    if isinstance(error, ClientError):
+        code = error.response["Error"]["Code"]
+        if "does not exist" in text and code in ("ValidationError", "StackNotFound"):
+            return f"there is no stack {stack} here; name yours by {named_by}, and its region by AWS_REGION"
+        if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"):
+            return f"{text}. It needs {permissions}"
+        if code in _EXPIRED:
+            return f"{text}. Log in again; for the local cloud run `. .local/env`"
+    return f"{text}. {_CURES[kind]}" if kind in _CURES else text
