@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -211,3 +212,27 @@ def test_a_synced_folder_is_trained_from_cached_weights_and_its_model_finds_room
     aws(stack, "s3", "cp", run["model_uri"], str(model))
     plan = sorted((rooms / "images/val").iterdir())[0]
     assert rooms_found(model, plan, tmp_path) >= 2
+    meets_its_rival(stack, run, target, rooms)
+
+
+def meets_its_rival(stack: Stack, first: Mapping[str, Any], target: str, rooms: Path) -> None:
+    """The next run goes on from the best model, and measures it on the same images: with the same figures as it had."""
+    (rooms / "training.yaml").write_text(SETTINGS.replace("yolov8n-seg.pt", "best").replace("epochs: 2", "epochs: 1"))
+    aws(stack, "s3", "cp", str(rooms / "training.yaml"), f"{target}training.yaml")
+    _, second = stack.all_ended(2, first["slug"], within=240)
+    assert second["status"] == "SUCCEEDED"
+    document = stack.s3.get_object(
+        Bucket=stack.artifact_bucket, Key=f"models/{first['slug']}/{second['name']}/metrics.json"
+    )["Body"].read()
+    metrics = json.loads(document)
+    rival = metrics["champion"]
+    assert rival.pop("run_id") == first["run_id"]
+    recorded = {name: float(value) for name, value in first["metrics"].items() if name.startswith("map50")}
+    assert recorded["map50_95_mask"] > 0.1
+    assert {name: rival[name] for name in recorded} == pytest.approx(recorded, abs=1e-4)
+    (message,) = [
+        found for found in stack.messages(NAME) if found["run_id"] == second["name"] and found["outcome"] == "Completed"
+    ]
+    assert f"of the best so far (run {first['run_id']}), on 4 validation images with " in message["body"]
+    assert "Both were measured by this job, on the same validation images." in message["body"]
+    assert "Promoted: " in message["body"] or "Not promoted: " in message["body"]

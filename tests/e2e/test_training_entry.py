@@ -110,6 +110,32 @@ def test_a_restart_after_the_end_publishes_the_same_again(finished: Host, tmp_pa
     assert (host.model / "samples/1-plan-0.jpg").is_file()
 
 
+def test_the_best_so_far_is_measured_beside_the_new_model_and_a_damaged_one_or_code_ends_no_training(
+    finished: Host, tmp_path: Path
+) -> None:
+    host = finished.emptied(tmp_path / "first")
+    (host.checkpoints / "done.json").unlink()
+    host.meets((finished.model / "best.pt").read_bytes())
+    assert host.run() == 0, host.log
+    metrics, before = host.metrics(), finished.metrics()
+    rival = metrics.pop("champion")
+    assert rival.pop("run_id") == "rooms-20251231T000000-00000000"
+    assert {"map50_95_mask", "map50_95_box", "classes", "validation_images"} <= rival.keys()
+    assert rival == {name: before[name] for name in rival}
+    assert metrics == {**before, "host_starts": 2}
+    again = host.emptied(tmp_path / "second")
+    again.meets(b"", "rooms-20260101T000000-11111111")
+    with zipfile.ZipFile(again.root / "input/data/champion/best.pt", "w") as packed:
+        packed.writestr("archive/data.pkl", pickle.dumps(Touch(str(tmp_path / "hacked")), protocol=2))
+        packed.writestr("archive/version", "3\n")
+        packed.writestr("archive/byteorder", "little")
+    assert again.run() == 0, again.log
+    rival = again.metrics()["champion"]
+    assert (rival["run_id"], rival["not_measured"]) == ("rooms-20260101T000000-11111111", "damaged")
+    assert "its best.pt cannot be loaded" in rival["reason"]
+    assert not (tmp_path / "hacked").exists()
+
+
 def test_a_run_that_stopped_early_and_was_killed_before_its_delivery_trains_no_further(
     finished: Host, tmp_path: Path
 ) -> None:
@@ -169,6 +195,7 @@ def test_a_killed_training_resumes_at_its_epoch_on_a_fresh_host(folder_dataset: 
 
 def test_sigterm_delivers_the_best_model_so_far(folder_dataset: Path, tmp_path: Path) -> None:
     host = make_host(tmp_path, folder_dataset, arguments={"epochs": 50})
+    host.meets(b"never looked at")
     sent: list[float] = []
 
     def stop(process: subprocess.Popen[str], line: str) -> None:
@@ -184,6 +211,7 @@ def test_sigterm_delivers_the_best_model_so_far(folder_dataset: Path, tmp_path: 
     assert (host.model / "best.pt").is_file()
     assert (host.model / "best.onnx").is_file()
     assert host.metrics()["epochs_trained"] == 1
+    assert "champion" not in host.metrics()
     assert host.csv_epochs() == [1]
 
 
