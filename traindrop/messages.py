@@ -225,9 +225,10 @@ def finished(
             f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
             _rejections(metrics),
             not_trained_on(metrics),
+            _not_delivered(metrics),
             _warned(run),
             receipt_text.told(run.get("receipt") or {}),
-            "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items()),
+            "\n".join(f"{label + ':':<8} {uri}" for label, uri in links.items() if not _lacks(metrics, uri)),
             f"Fetch it with:\n  aws s3 cp {shell_word(links['Model'])} best.pt",
         ],
         run,
@@ -242,6 +243,17 @@ def _warned(run: Mapping[str, Any]) -> str:
     told = "\n".join(f"  - {item}" for item in found[:_WARNINGS_TOLD])
     rest = f"\n  … and {len(found) - _WARNINGS_TOLD} more" if len(found) > _WARNINGS_TOLD else ""
     return f"About the data (all of it in {run.get('verdict_uri', 'the verdict')}):\n{told}{rest}"
+
+
+def _lacks(metrics: Mapping[str, Any], uri: str) -> bool:
+    """Whether the job could not make this part of the model folder."""
+    return uri.rpartition("/")[2] in (metrics.get("missing") or {})
+
+
+def _not_delivered(metrics: Mapping[str, Any]) -> str:
+    """What the job could not make though it trained a model, and why."""
+    missing = metrics.get("missing") or {}
+    return "\n".join(f"Not delivered: {name} ({why})." for name, why in missing.items())
 
 
 def _rejections(metrics: Mapping[str, Any]) -> str:

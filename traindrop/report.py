@@ -92,6 +92,7 @@ def render_report(
         jobs=[_job(job) for job in job_timeline],
         settings=_settings(run.get("settings") or {}),
         model_uri=model_uri,
+        onnx="best.onnx" not in (metrics.get("missing") or {}),
         folder_uri=str(model_uri).rpartition("/")[0] if model_uri else None,
         imgsz=(run.get("settings") or {}).get("imgsz"),
         created_at=moment(run.get("created_at")),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from training_entry import durable, evaluation, samples
+from training_entry import durable, evaluation, onnx_export, samples
 from training_entry.checkpoints import History
 from training_entry.dataset import Dataset
 from training_entry.job import Job, Paths
@@ -70,25 +69,37 @@ def read(place: Path) -> dict[str, Any]:
 
 
 def package(job: Job, paths: Paths, dataset: Dataset, progress: Progress, device: str) -> None:
-    """Complete the model folder: the model so far, the plots, sample predictions, best.onnx.
+    """Complete the model folder: the model so far, the plots, sample predictions, best.onnx if it is equal to best.pt.
 
     A model that cost hours is delivered even if its samples or its export fail: metrics.json names what is missing.
     """
     best_so_far(paths, progress)
     for plot in sorted([*paths.run.glob("*.png"), *paths.run.glob("*.jpg")]):
         durable.copy(plot, paths.model / plot.name)
-    missing = {}
-    for name, make in (
-        ("samples", partial(samples.draw, paths.best, dataset, job, paths.model / "samples", device)),
-        ("best.onnx", partial(export_onnx, paths, int(job.arguments.get("imgsz", 640)))),
-    ):
-        try:
-            make()
-        except Exception as error:  # noqa: BLE001  (ultralytics' exporters raise whatever they like)
-            missing[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            print(f"MISSING {name}: {missing[name]}", flush=True)
+    added: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    imgsz = int(job.arguments.get("imgsz", 640))
+    with _or_missing("samples", missing):
+        samples.draw(paths.best, dataset, job, paths.model / "samples", device)
+    with _or_missing("best.onnx", missing):
+        exported = onnx_export.export(paths, imgsz)
+        comparison = onnx_export.compare(exported, paths.best, dataset)
+        added["onnx"] = comparison.document()
+        comparison.hold()
+        durable.copy(exported, paths.model / "best.onnx")
     if missing:
-        durable.write_json(paths.model / "metrics.json", {**read(paths.model / "metrics.json"), "missing": missing})
+        added["missing"] = missing
+    durable.write_json(paths.model / "metrics.json", {**read(paths.model / "metrics.json"), **added})
+
+
+@contextlib.contextmanager
+def _or_missing(name: str, missing: dict[str, str]) -> Iterator[None]:
+    """What is done here makes a part of the model folder; if it fails, the part is missing and the reason is kept."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  (ultralytics' exporters raise whatever they like)
+        missing[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        print(f"MISSING {name}: {missing[name]}", flush=True)
 
 
 def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
@@ -97,16 +108,3 @@ def evaluate(job: Job, paths: Paths, dataset: Dataset, device: str) -> None:
     model = evaluation.load(paths.best)
     found = evaluation.evaluate(model, job, paths, dataset, device, plots=plots, save_dir=str(paths.run))
     durable.write_json(paths.best_metrics, {"best_epoch": read(paths.best_metrics)["best_epoch"], **found})
-
-
-def export_onnx(paths: Paths, imgsz: int) -> None:
-    """Put best.onnx into the model folder: the best model in fp32, for one image of imgsz x imgsz pixels."""
-    folder = paths.work / "export"
-    shutil.rmtree(folder, ignore_errors=True)
-    durable.copy(paths.best, folder / "best.pt")
-    from ultralytics import YOLO
-
-    exported = YOLO(str(folder / "best.pt")).export(
-        format="onnx", imgsz=imgsz, device="cpu", simplify=True, verbose=False
-    )
-    durable.copy(Path(exported), paths.model / "best.onnx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import re
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.training_host import METRIC, REPOSITORY, TRAINING, Host, draw_dataset, make_host, signal_at
+from tests.without_torch import commands
 from training_entry.checkpoints import Store
 
 
@@ -96,6 +99,48 @@ def test_best_onnx_runs(finished: Host) -> None:
         timeout=60,
     ).stdout
     assert answer == "[1, 3, 64, 64] [(1, 37, 84), (1, 32, 16, 16)]\n"
+
+
+def test_best_onnx_was_compared_with_best_pt_and_says_how_to_use_it(finished: Host, tmp_path: Path) -> None:
+    compared = finished.metrics()["onnx"]
+    assert compared["images"] == 4
+    assert compared["largest_difference"] <= compared["tolerance"] == 0.001
+    assert "missing" not in finished.metrics()
+    program = (
+        "import sys, json, onnxruntime\n"
+        "session = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n"
+        "print(json.dumps(session.get_modelmeta().custom_metadata_map))\n"
+    )
+    written = json.loads(
+        subprocess.run(
+            [TRAINING / "python", "-c", program, str(finished.model / "best.onnx")],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+    )
+    assert (
+        written.items()
+        >= {
+            "task": "segment",
+            "names": "{0: 'room'}",
+            "imgsz": "[64, 64]",
+            "stride": "32",
+            "letterbox_value": "114",
+            "pixel_divisor": "255",
+            "colour_order": "RGB",
+            "confidence": "0.25",
+            "iou": "0.7",
+            "max_detections": "300",
+        }.items()
+    )
+    image = tmp_path / "plan.png"
+    cv2.imwrite(str(image), np.full((48, 64, 3), 255, np.uint8))
+    asked = ["polygons", "--model", finished.model / "best.pt", "--image", image]
+    ((code, out, err),) = commands(asked, folder=tmp_path)
+    assert (code, err) == (0, "")
+    assert json.loads(out).items() >= {"width": 64, "height": 48}.items()
 
 
 def test_a_restart_after_the_end_publishes_the_same_again(finished: Host, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What arrives in the inbox."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,3 +88,17 @@ def test_images_that_were_left_out_are_counted(images: int, said: str) -> None:
         "not trained on"
         not in messages.finished("Completed", run, {**metrics, "left_out": 0}, "", {"Model": "s3://a/best.pt"}).body
     )
+
+
+def test_what_the_job_could_not_make_is_said_and_not_linked_to() -> None:
+    run = {**RUN, "settings": {"model": "m"}}
+    links = {"Model": "s3://a/best.pt", "ONNX": "s3://a/best.onnx"}
+    missing = {"best.onnx": "Differs: its predictions differ by up to 0.2"}
+
+    def body(metrics: dict[str, Any]) -> str:
+        return messages.finished("Completed", run, metrics, "", links).body
+
+    assert "Not delivered: best.onnx (Differs: its predictions differ by up to 0.2)." in body({"missing": missing})
+    assert "s3://a/best.onnx" not in body({"missing": missing})
+    assert "Not delivered" not in body({})
+    assert "s3://a/best.onnx" in body({})

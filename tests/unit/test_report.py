@@ -316,6 +316,11 @@ def test_it_says_how_many_images_were_left_out(images: int | None, told: int) ->
     assert html.count("2 images were not trained on, since the image or its label cannot be used") == told
 
 
+@pytest.mark.parametrize(("missing", "told"), [({}, True), ({"samples": "why"}, True), ({"best.onnx": "why"}, False)])
+def test_it_tells_how_to_use_the_onnx_where_there_is_one(missing: dict[str, str], told: bool) -> None:
+    assert ("traindrop polygons" in Page(report(metrics=metrics(missing=missing))).text) == told
+
+
 def test_a_stopped_job_without_metrics_still_has_a_report() -> None:
     page = Page(render_report({"run_id": "r", "dataset": "rooms"}, {}, "", [], []))
     assert "A model, but no metrics: the job ended before it was evaluated." in page.text

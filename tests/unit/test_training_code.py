@@ -6,7 +6,7 @@ import ast
 import sys
 from pathlib import Path
 
-from traindrop.training_code import ENTRY_POINT, SHARED, code, digest
+from traindrop.training_code import ASKING, ENTRY_POINT, JUDGING, SHARED, code, digest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "traindrop"
 
@@ -28,7 +28,7 @@ def of_traindrop(content: bytes) -> set[str]:
     return {f"{name[1]}.py" for name in parts if name[0] == "traindrop" and len(name) > 1}
 
 
-def test_the_modules_that_the_entry_shares_with_the_checks_are_there_and_none_else() -> None:
+def test_the_modules_that_the_entry_shares_are_there_and_none_else() -> None:
     files = code()
     needed = {"__init__.py"}
     found = {
@@ -44,10 +44,12 @@ def test_the_modules_that_the_entry_shares_with_the_checks_are_there_and_none_el
     assert {path for path in files if "/" in path} == {f"traindrop/{name}" for name in needed}
 
 
-def test_shared_modules_need_the_standard_library_only() -> None:
-    for name in SHARED:
-        roots = {module.split(".")[0] for module in imported((PACKAGE / name).read_bytes())}
-        assert roots <= {*sys.stdlib_module_names, "traindrop"}, name
+def test_shared_modules_need_nothing_that_is_not_promised() -> None:
+    standard = {*sys.stdlib_module_names, "traindrop"}
+    for names, promised in ((JUDGING, standard), (ASKING, standard | {"cv2", "numpy", "onnxruntime"})):
+        for name in names:
+            roots = {module.split(".")[0] for module in imported((PACKAGE / name).read_bytes())}
+            assert roots <= promised, name
 
 
 def test_the_entry_is_there_and_nothing_that_python_left_behind() -> None:

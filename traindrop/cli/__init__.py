@@ -82,6 +82,20 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--stack", default="traindrop", help="the stack's name (%(default)s)")
     rollback.add_argument("--json", action="store_true", help="print what was done as a document and nothing else")
     rollback.set_defaults(run=_rollback)
+
+    polygons = commands.add_parser(
+        "polygons",
+        help="polygons of what a trained model finds in an image",
+        description="Find what a trained model knows in an image, and write its polygons as JSON: rooms of a floor "
+        "plan, say. A model for detection answers its boxes. Needs ONNX Runtime, NumPy and OpenCV, not PyTorch. "
+        "Exit code 0: done, 2: usage.",
+        allow_abbrev=False,
+    )
+    polygons.add_argument("--model", required=True, help="best.onnx of a run, or a best.pt with best.onnx beside it")
+    polygons.add_argument("--image", required=True, help="PNG, JPEG or whatever else OpenCV reads")
+    polygons.add_argument("--output", metavar="JSON", help="where the polygons go; by default they are printed")
+    polygons.add_argument("--overlay", metavar="IMAGE", help="where the image with the polygons drawn over it goes")
+    polygons.set_defaults(run=_polygons)
     return parser
 
 
@@ -96,6 +110,12 @@ def _rollback(asked: argparse.Namespace) -> Answer:
     from traindrop.cli.rollback import rollback
 
     return rollback(asked.dataset, to=asked.to, stack=asked.stack, as_json=asked.json)
+
+
+def _polygons(asked: argparse.Namespace) -> Answer:
+    from traindrop.cli.polygons import polygons
+
+    return polygons(model=asked.model, image=asked.image, output=asked.output, overlay=asked.overlay)
 
 
 def _say(text: str) -> None:
