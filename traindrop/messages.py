@@ -192,8 +192,8 @@ def _paid(run: Mapping[str, Any]) -> str:
     jobs = run.get("jobs") or []
     if not jobs:
         return "No training job was started and nothing is charged for one."
-    cost = dollars(run["cost_usd"]) if "cost_usd" in run else "not known yet"
-    return f"Training jobs: {', '.join(job['name'] for job in jobs)}. Cost: {cost}."
+    paid = receipt_text.told(run.get("receipt") or {}) or "What they cost is not known yet."
+    return f"Training jobs: {', '.join(job['name'] for job in jobs)}.\n{paid}"
 
 
 def finished(

@@ -98,6 +98,8 @@ class Host:
             command = [sys.executable, "-S", "-E", str(_STUB), str(self.opt_ml), str(self.checkpoints)]
             if self._settings.stub_seconds is not None:
                 environment["TRAINDROP_STUB_SECONDS"] = str(self._settings.stub_seconds)
+            if self._settings.stub_seconds_per_image is not None:
+                environment["TRAINDROP_STUB_SECONDS_PER_IMAGE"] = str(self._settings.stub_seconds_per_image)
             if stub_failure:
                 environment["TRAINDROP_STUB_FAILS_WITH"] = stub_failure
             if hold_after_epoch is not None:

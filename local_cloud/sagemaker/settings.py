@@ -21,6 +21,7 @@ class Settings:
     stop_grace_seconds: float = 120.0
     checkpoint_sync_seconds: float = 1.0
     stub_seconds: float | None = None
+    stub_seconds_per_image: float | None = None
     instance_quota: int | None = None
 
     @classmethod
@@ -32,6 +33,7 @@ class Settings:
             raise ValueError(f"TRAINDROP_TRAINER is {trainer!r}; it must be 'real' or 'stub'")
         state = read("TRAINDROP_STATE_DIR") or tempfile.mkdtemp(prefix="traindrop-")
         stub_seconds = read("TRAINDROP_STUB_SECONDS")
+        per_image = read("TRAINDROP_STUB_SECONDS_PER_IMAGE")
         quota = read("TRAINDROP_INSTANCE_QUOTA")
         return cls(
             endpoint=f"http://127.0.0.1:{read('GATEWAY_PORT', '4566')}",
@@ -42,5 +44,6 @@ class Settings:
             stop_grace_seconds=float(read("TRAINDROP_STOP_GRACE_SECONDS", "120")),
             checkpoint_sync_seconds=float(read("TRAINDROP_CHECKPOINT_SYNC_SECONDS", "1")),
             stub_seconds=float(stub_seconds) if stub_seconds else None,
+            stub_seconds_per_image=float(per_image) if per_image else None,
             instance_quota=int(quota) if quota else None,
         )

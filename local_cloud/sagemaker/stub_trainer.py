@@ -6,7 +6,9 @@ trained model (a few bytes each, with curves that rise).
 
 How long it takes: up to 50 epochs 0.2 seconds in all; more epochs a tenth of a second each, so that a test can catch
 a job in Training by a setting that users have. TRAINDROP_STUB_SECONDS sets the seconds of all epochs together, and
-so does the argument {"stub": {"seconds": 5, "fail": "CUDA out of memory", "fail_after_epochs": 2}} in job.json.
+so does the argument {"stub": {"seconds": 5, "fail": "CUDA out of memory", "fail_after_epochs": 2}} in job.json. With
+TRAINDROP_STUB_SECONDS_PER_IMAGE it takes as long as a training does: a start two seconds, an epoch a twentieth of a
+second, so much for each image of the train split and a third of that for each of val.
 TRAINDROP_STUB_FAILS_WITH is the reason that it fails with. TRAINDROP_STUB_HOLD_AFTER_EPOCH makes it wait after that
 epoch to be killed. SIGTERM ends it in the middle of an epoch, with the best so far and exit code 143.
 """
@@ -64,14 +66,20 @@ class Stub:
         self.segments = self.job.get("task", "segment") == "segment"
         default = QUICK_SECONDS if self.epochs <= QUICK_EPOCHS else SECONDS_PER_EPOCH * self.epochs
         seconds = float(self.knobs.get("seconds", os.environ.get("TRAINDROP_STUB_SECONDS", default)))
-        self.pause = seconds / max(1, self.epochs)
+        self.pause, self.warming_up = seconds / max(1, self.epochs), 0.0
+        per_image = float(os.environ.get("TRAINDROP_STUB_SECONDS_PER_IMAGE", 0))
+        if per_image:
+            self.pause = 0.05 + per_image * (len(self.splits["train"]) + len(self.splits["val"]) / 3)
+            self.warming_up = 2.0
         self.hold = os.environ.get("TRAINDROP_STUB_HOLD_AFTER_EPOCH")
         self.stopping = False
+        self.began_after = 0
         self.state: dict[str, Any] = {"epochs": 0, "finished": False, "rows": [], "resumed": [], "starts": 0}
 
     def run(self) -> int:
         """Train; the exit code."""
         signal.signal(signal.SIGTERM, self._on_term)
+        time.sleep(self.warming_up)
         self._restore()
         if self.state["finished"]:
             say("ALREADY FINISHED")
@@ -90,7 +98,7 @@ class Stub:
         kept = self.checkpoints / "stub.json"
         if kept.exists():
             self.state = json.loads(kept.read_text("utf-8"))
-        done = self.state["epochs"]
+        done = self.began_after = self.state["epochs"]
         self.state["starts"] += 1
         if done and not self.state["finished"]:
             self.state["resumed"].append(done)
@@ -136,7 +144,7 @@ class Stub:
     def _row(self, epoch: int) -> dict[str, float]:
         """A row of ultralytics' results.csv."""
         values = self._values(epoch)
-        row: dict[str, float] = {"epoch": epoch, "time": round(epoch * self.pause, 3)}
+        row: dict[str, float] = {"epoch": epoch, "time": round((epoch - self.began_after) * self.pause, 3)}
         row |= {f"train/{name}_loss": values[f"{name}_loss"] for name in self._losses()}
         for letter, kind in (("B", "box"), ("M", "mask")):
             if f"map50_{kind}" in values:

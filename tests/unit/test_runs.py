@@ -9,7 +9,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from traindrop.runs import Claims, Runs
+from traindrop.runs import RUNS_OF_DATASET, Claims, Runs
 
 
 class Repeating:
@@ -28,19 +28,39 @@ class Repeating:
         return twice if name in ("update_item", "put_item", "delete_item") else operation
 
 
+def make_runs_table(dynamodb: Any, name: str) -> None:
+    """A runs table as the template has it."""
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("run_id", "slug")],
+        KeySchema=[{"AttributeName": "run_id", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": RUNS_OF_DATASET,
+                "KeySchema": [
+                    {"AttributeName": "slug", "KeyType": "HASH"},
+                    {"AttributeName": "run_id", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+
+
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
     with mock_aws():
         made = boto3.client("dynamodb", region_name="us-east-1")
-        for table, key in (("runs", "run_id"), ("claims", "claim")):
-            made.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            )
+        make_runs_table(made, "runs")
+        made.create_table(
+            TableName="claims",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "claim", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "claim", "KeyType": "HASH"}],
+        )
         yield Repeating(made)
 
 
@@ -71,3 +91,19 @@ def test_turns_of_a_queue_come_one_after_another_and_an_idle_queue_has_one_at_on
 def test_no_turn_is_given_twice_though_its_write_is_repeated(client: Any) -> None:
     claims = Claims(client, "claims")
     assert [claims.next_turn("turns", now=100, every_seconds=2) for _ in range(3)] == [100, 102, 104]
+
+
+def test_a_count_grows_and_other_fields_are_set_beside_it(client: Any) -> None:
+    runs = Runs(client._client, "runs")
+    runs.update("run", count="starts", status="Training", token="t")
+    runs.update("run", count="starts", token=None)
+    assert runs.get("run") == {"run_id": "run", "starts": 2, "status": "Training"}
+
+
+def test_the_runs_of_a_dataset_come_newest_first_and_those_of_others_not_at_all(client: Any) -> None:
+    runs = Runs(client._client, "runs")
+    for slug, day in (("rooms", 2), ("rooms", 1), ("rooms-2", 3), ("rooms", 3)):
+        runs.update(f"{slug}-2026010{day}T000000-00000000", slug=slug, day=day)
+    assert [run["day"] for run in runs.of_dataset("rooms", 9)] == [3, 2, 1]
+    assert [run["day"] for run in runs.of_dataset("rooms", 2)] == [3, 2]
+    assert runs.of_dataset("none", 9) == []
