@@ -101,23 +101,30 @@ def _runs(stack: Stack, datasets: Mapping[str, Dataset], write: Any, *, at_once:
     """Figures of every run of every dataset; the n-th runs of all of them side by side, or one after another."""
     found: dict[str, Any] = {title: [] for title in datasets}
     for number in range(max(len(dataset.runs) for dataset in datasets.values())):
-        begun = []
+        begun: dict[str, str] = {}
         for place, (title, dataset) in enumerate(datasets.items()):
             run, name = dataset.runs[number], f"set-{place}"
             if run.interrupt_after:
+                _ended(stack, begun, number)  # the fault meets whatever job runs
                 stack.cloud.inject({"training": {"interrupt_after_epochs": [run.interrupt_after]}})
             stack.put(f"datasets/{name}.zip", write(dataset, run, f"{name}{'x' * number}"))
-            begun.append((title, name))
-            if not at_once or run.interrupt_after:
-                stack.all_ended(number + 1, name, within=WAITING)
-                stack.cloud.clear_faults()
-        for title, name in begun:
-            execution = stack.all_ended(number + 1, name, within=WAITING)[-1]
-            if execution["status"] != "SUCCEEDED":
-                raise RuntimeError(f"run {number + 1} of {title!r} ended as {execution['status']}")
-            found[title].append(_figures(stack.run(execution["name"])))
+            begun[title] = name
+            if not at_once:
+                _ended(stack, begun, number)
+        for title, run_id in _ended(stack, begun, number).items():
+            found[title].append(_figures(stack.run(run_id)))
             print(f"{title}, run {number + 1}: {found[title][-1]}", file=sys.stderr, flush=True)
+        stack.cloud.clear_faults()
     return found
+
+
+def _ended(stack: Stack, begun: Mapping[str, str], number: int) -> dict[str, str]:
+    """The ids of the newest runs when they have succeeded."""
+    newest = {title: stack.all_ended(number + 1, name, within=WAITING)[-1] for title, name in begun.items()}
+    for title, execution in newest.items():
+        if execution["status"] != "SUCCEEDED":
+            raise RuntimeError(f"run {number + 1} of {title!r} ended as {execution['status']}")
+    return {title: execution["name"] for title, execution in newest.items()}
 
 
 def _figures(record: Mapping[str, Any]) -> dict[str, float]:
@@ -137,7 +144,6 @@ def measure(trainers: list[str] | None = None) -> dict[str, Any]:
     if "timed" in (trainers or ["timed"]):
         pace = {"TRAINDROP_STUB_SECONDS_PER_IMAGE": str(SECONDS_PER_IMAGE)}
         with LocalCloud.start(trainer="stub", environment=pace) as cloud:
-            # An interruption is meant for one job, so the dataset that has one comes last in its round.
             found["timed"] = _runs(Stack(cloud, deploy(cloud)), TIMED, _timed, at_once=True)
     if "real" in (trainers or ["real"]):
         with LocalCloud.start(trainer="real") as cloud:
