@@ -146,7 +146,7 @@ def orchestration(
         files: objects of the dataset.
         left: objects of the model's folder.
     """
-    transitions = 3 * validations + 2 * starts + _OTHER_STATES
+    transitions = (3 * validations - 1) + (2 * starts - 1) + _OTHER_STATES
     calls = validations + 2 * starts + _EVENTS_OF_A_JOB * jobs + 4
     reads = files * (1 + host_starts) + _READS_OF_A_START * host_starts
     writes = _WRITES_OF_AN_EPOCH * epochs + left + _WRITES_OF_A_RUN

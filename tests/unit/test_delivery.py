@@ -10,7 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from traindrop import champion
+from traindrop import champion, receipt
 from traindrop.delivery import Delivery
 from traindrop.runs import Claims, Runs
 
@@ -130,3 +130,38 @@ def test_of_two_runs_that_end_together_the_later_compares_itself_anew(
     third = measured(delivery, "third", 0.9)
     assert (third["promoted"], third["previous_score"]) == (True, 0.7)
     assert history(delivery) == ["first", "second", "third"]
+
+
+def test_a_measured_run_has_its_pace_and_a_receipt_of_what_it_leaves(delivery: Delivery) -> None:
+    # 1,000 s trained, 350 billed: 0.0716. The last start took 640 s, and of the 360 s before it three epochs of 100 s
+    # were kept; of its own, four of 110 s.
+    job = {
+        "name": "run-1",
+        "instance_type": "ml.g4dn.xlarge",
+        "spot": True,
+        "seconds_trained": 1000,
+        "seconds_billed": 350,
+        "interruptions": 1,
+        "starts": 2,
+        "seconds_of_last_start": 640,
+    }
+    times = (100, 200, 300, 110, 220, 330, 440)
+    rows = "".join(f"{number},{time}\n" for number, time in enumerate(times, 1))
+    for key, size in (
+        ("models/rooms/run/plot.png", 5000),
+        ("checkpoints/run/a.zip", 7),
+        ("training-output/run-1/m", 3),
+    ):
+        delivery.s3.put_object(Bucket="artifacts", Key=key, Body=b"x" * size)
+    delivery.s3.put_object(Bucket="artifacts", Key="models/rooms/run/results.csv", Body=f"epoch,time\n{rows}".encode())
+    delivery.runs.update("run", jobs=[job], dataset_bytes=2**30, receipt=receipt.of_jobs([job]))
+    measured(delivery, "run", 0.5)
+    run = delivery.runs.get("run")
+    bill = run["receipt"]
+    assert (bill["cost_usd"], bill["seconds_lost"], bill["lost_usd"]) == (0.0716, 60, 0.0043)
+    assert bill["storage"]["model_bytes"] > 5000
+    assert (bill["storage"]["temporary_bytes"], bill["storage"]["dataset_usd_month"]) == (10, 0.023)
+    assert bill["orchestration"]["s3_writes"] == 5 * 7 + 4 + 60
+    assert (run["pace"]["epoch_seconds"], run["pace"]["overhead_seconds"]) == (110, 200)
+    measured(delivery, "run", 0.5)
+    assert delivery.runs.get("run")["receipt"] == bill
