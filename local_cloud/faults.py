@@ -25,7 +25,10 @@ class TrainingFaults(_Part):
     interrupt_after_seconds: list[NonNegativeFloat] = []
     capacity_errors: NonNegativeInt = 0
     quota_errors: NonNegativeInt = 0
+    zero_quotas: list[str] = []
     spot_never_arrives: bool = False
+    spot_never_arrives_for: list[str] = []
+    spot_never_returns: bool = False
     internal_errors: NonNegativeInt = 0
     stub_fails_with: str = ""
 
@@ -175,9 +178,14 @@ def take_internal_error() -> bool:
     return _take("internal_errors")
 
 
-def spot_never_arrives() -> bool:
-    """Whether spot jobs stay without a host."""
-    return _current.training.spot_never_arrives
+def spot_never_arrives(instance_type: str, host: int) -> bool:
+    """Whether a spot job stays without its n-th host (1, 2, …)."""
+    faults = _current.training
+    return (
+        faults.spot_never_arrives
+        or instance_type in faults.spot_never_arrives_for
+        or (faults.spot_never_returns and host > 1)
+    )
 
 
 def stub_failure() -> str:

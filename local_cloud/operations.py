@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import botocore.session
 
-_CLIENTS = {"states": "stepfunctions", "monitoring": "cloudwatch", "email": "ses"}
+_CLIENTS = {"states": "stepfunctions", "monitoring": "cloudwatch", "email": "ses", "servicequotas": "service-quotas"}
 """MiniStack's name of a service → the name of its client, where they differ."""
 
 

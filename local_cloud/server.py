@@ -26,6 +26,7 @@ ADAPTERS = (
     "metrics",
     "state_machines",
     "sagemaker.service",
+    "service_quotas",
 )
 """In the order in which they are installed: what S3 tells gets its shape before a fault multiplies it."""
 GRACE_SECONDS = 8.0

@@ -1,9 +1,10 @@
 """SageMaker training jobs for the local cloud: the API, and real jobs as processes on emptied hosts.
 
 Where things are: `service` (operations, registration in MiniStack), `validation` (service model), `rules` (what
-SageMaker asks beyond it), `authorisation` (callers and execution roles), `job` (record and events), `lifecycle` (a job
-over its hosts), `host`, `container`, `inputs`, `checkpoints`, `log_pump`, `metrics`, `archive`, `billing`, `listing`,
-`reaper` (nothing outlives the server), `stub_trainer` (a training of a fraction of a second).
+SageMaker asks beyond it), `quotas` (Service Quotas tells them too), `authorisation` (callers and execution roles),
+`job` (record and events), `lifecycle` (a job over its hosts), `host`, `container`, `inputs`, `checkpoints`, `log_pump`,
+`metrics`, `archive`, `billing`, `listing`, `reaper` (nothing outlives the server), `stub_trainer` (a training of a
+fraction of a second).
 
 Decided here because AWS's documents leave it open or the hardware is missing:
 

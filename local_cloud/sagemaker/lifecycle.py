@@ -45,7 +45,7 @@ class Faults(Protocol):
     def take_internal_error(self) -> bool: ...  # noqa: D102
     def interruption_for(self, host: int) -> int | None: ...  # noqa: D102
     def interruption_seconds_for(self, host: int) -> float | None: ...  # noqa: D102
-    def spot_never_arrives(self) -> bool: ...  # noqa: D102
+    def spot_never_arrives(self, instance_type: str, host: int) -> bool: ...  # noqa: D102
     def stub_failure(self) -> str: ...  # noqa: D102
 
 
@@ -125,8 +125,9 @@ class TrainingRun:
 
         A job that had a host waits for the next one; only the first can end in CapacityError.
         """
+        instance_type = self._job.request["ResourceConfig"]["InstanceType"]
         ready = time.monotonic() + self._settings.provision_seconds
-        while time.monotonic() < ready or (self._job.spot and self._faults.spot_never_arrives()):
+        while time.monotonic() < ready or (self._job.spot and self._faults.spot_never_arrives(instance_type, number)):
             if (cause := self._reason_to_stop()) is not None:
                 self._job.stopping()
                 return _final_status(Ending(cause))

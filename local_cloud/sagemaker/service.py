@@ -22,7 +22,7 @@ from ministack.core.concurrency import run_reentrant
 from ministack.core.responses import AccountRegionScopedDict, get_account_id, get_region
 
 from local_cloud import hooks
-from local_cloud.sagemaker import authorisation, inputs, rules, validation
+from local_cloud.sagemaker import authorisation, inputs, quotas, rules, validation
 from local_cloud.sagemaker.authorisation import ExecutionRole
 from local_cloud.sagemaker.errors import ApiError, ValidationError
 from local_cloud.sagemaker.job import TERMINAL, Job
@@ -153,7 +153,8 @@ class TrainingService:
     def _check_quota(self, request: dict[str, Any]) -> None:
         """Refuse a job above the quota of its instance type; spot and on-demand have quotas of their own."""
         instance, spot = request["ResourceConfig"]["InstanceType"], bool(request.get("EnableManagedSpotTraining"))
-        quota = self.settings.instance_quota
+        name = quotas.name_of(instance, spot=spot)
+        quota = quotas.value_of(name, self.settings.instance_quota)
         used = sum(
             job.status not in TERMINAL and job.spot == spot
             for job in self._jobs.values()
@@ -161,11 +162,10 @@ class TrainingService:
         )
         if self._faults.take_quota_error():
             quota, used = 0, 0
-        if quota is not None and used >= quota:
-            limit = f"{instance} for {'spot ' if spot else ''}training job usage"
+        if used >= quota:
             raise ApiError(
                 "ResourceLimitExceeded",
-                f"The account-level service limit '{limit}' is {quota} Instances, with current utilization of {used}"
+                f"The account-level service limit '{name}' is {quota} Instances, with current utilization of {used}"
                 " Instances and a request delta of 1 Instances. Please use AWS Service Quotas to request an increase"
                 " for this quota. If AWS Service Quotas is not available, contact AWS support to request an increase"
                 " for this quota.",
