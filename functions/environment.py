@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from traindrop.jobs import Places
     from traindrop.object_reads import ObjectReads
     from traindrop.training import Trainer
+    from traindrop.waiting import WaitingNotice
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _RETRIES = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=5, read_timeout=60)
+_BRIEFLY = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=5)
+"""For Service Quotas, whose answer is worth no wait."""
 _TRANSIENT = frozenset(
     {
         "InternalError",
@@ -66,6 +69,7 @@ class Environment(BaseModel):
     QUIET_PERIOD_SECONDS: float = 120
     UPLOAD_WINDOW_SECONDS: float = 21600
     SECONDS_BETWEEN_RUNS: float = 1
+    WAITING_NOTICE_SECONDS: float = 1800
 
 
 ENVIRONMENT = Environment.model_validate(dict(os.environ))
@@ -75,7 +79,8 @@ _clients: dict[str, Any] = {}
 def client(service: str) -> Any:
     """The client of a service, made at its first use and kept for the warm invocations after it."""
     if service not in _clients:
-        _clients[service] = boto3.client(service, config=_RETRIES)  # type: ignore[call-overload]
+        config = _BRIEFLY if service == "service-quotas" else _RETRIES
+        _clients[service] = boto3.client(service, config=config)  # type: ignore[call-overload]
     return _clients[service]
 
 
@@ -132,6 +137,13 @@ def trainer() -> Trainer:
     from traindrop.training import Trainer
 
     return Trainer(client("sagemaker"), client("stepfunctions"), runs(), client("logs"))
+
+
+def waiting_notice() -> WaitingNotice:
+    """What tells of runs that wait."""
+    from traindrop.waiting import WaitingNotice
+
+    return WaitingNotice(runs(), client("sns"), ENVIRONMENT.TOPIC_ARN, ENVIRONMENT.WAITING_NOTICE_SECONDS)
 
 
 def aws_errors_named(handler: Handler) -> Handler:

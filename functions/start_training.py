@@ -7,9 +7,10 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from environment import ENVIRONMENT, aws_errors_named, client, places, trainer
+from environment import ENVIRONMENT, aws_errors_named, claims, client, places, trainer, waiting_notice
 from events import Start, received
 
+from traindrop.quotas import Quotas
 from traindrop.training import Starter
 
 logger = Logger()
@@ -28,6 +29,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
         clock=time.time,
         topic_arn=ENVIRONMENT.TOPIC_ARN,
         stack_max_cost_usd=ENVIRONMENT.MAX_COST_PER_RUN_USD,
+        quotas=Quotas(client("service-quotas"), claims(), time.time),
+        notice=waiting_notice(),
     )
     done = starter.start(asked.run_id, attempt=asked.attempt, redrives=asked.redrives, task_token=asked.task_token)
     logger.info("training job asked for", extra={"run_id": asked.run_id, "done": done})

@@ -38,10 +38,6 @@ class StillRunning(TraindropError):
     """A training job that was stopped has not ended: it is looked at again."""
 
 
-class QuotaInUse(TraindropError):
-    """All instances that the account may use are taken: the run queues until one is free."""
-
-
 class JobFailed(TraindropError):
     """A training job ended without a model; `name` is one of the classes in `traindrop.jobs.JobError`."""
 

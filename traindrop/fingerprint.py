@@ -19,6 +19,7 @@ _DECIDES_NO_MODEL = {
     "instance_types",
     "on_demand_fallback",
     "max_runtime_hours",
+    "capacity_patience_hours",
     "max_wait_hours",
     "max_cost_usd",
     "promotion_margin",

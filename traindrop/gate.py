@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 
 from traindrop import messages
 from traindrop.batches import trained_on
+from traindrop.climb import ladder_of
 from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.fingerprint import fingerprint
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.intake import drop_of, settle
-from traindrop.jobs import ladder
 from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.object_reads import ObjectReads
@@ -166,7 +166,8 @@ class Gate:
                 "val": len(found.splits["val"].images),
             },
         )
-        rungs = [f"{rung.instance_type} ({rung.market})" for rung in ladder(found.settings)]
+        now = self.clock()
+        ladder = ladder_of(found.settings, now)
         return {
             "verdict": "ready",
             "run_id": run_id,
@@ -174,7 +175,8 @@ class Gate:
             "task": found.verdict.task,
             "splits": found.verdict.splits,
             "warnings": len(found.verdict.warnings),
-            "instances": rungs,
+            "instances": [str(rung) for rung in ladder.rungs],
+            "look_after_seconds": max(1, round(ladder.gives_up(1, now) - now)),
             "epochs": found.settings.epochs,
         }
 

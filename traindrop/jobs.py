@@ -6,8 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from traindrop.figures import duration
+from traindrop.rungs import Rung
 from traindrop.settings import TrainingSettings
 
 ENDED = frozenset({"Completed", "Failed", "Stopped"})
@@ -27,20 +30,9 @@ METRICS = (
     "map50_95_box",
 )
 _CHANGED = re.compile(r"DatasetChanged: (?P<cause>.*?)(, exit code: \d+)?$", re.DOTALL)
-_QUOTA_ZERO = re.compile(r"limit '(?P<name>[^']+)' is 0 ")
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One way to get an instance: its type, on spot or on demand."""
-
-    instance_type: str
-    spot: bool
-
-    @property
-    def market(self) -> str:
-        """In words."""
-        return "spot" if self.spot else "on demand"
+_WAITS = frozenset({"Starting", "Pending", "Interrupted"})
+"""Secondary statuses of a job without an instance."""
+_OVER = frozenset({"Stopping", "MaxWaitTimeExceeded", "MaxRuntimeExceeded", *ENDED})
 
 
 def ladder(settings: TrainingSettings) -> list[Rung]:
@@ -70,12 +62,13 @@ def training_job_request(
     weights_uri: str | None,
     champion: str = "",
     runtime_seconds: int,
+    wait_seconds: int,
 ) -> dict[str, Any]:
     """CreateTrainingJob's request for one rung of a run's ladder.
 
     `champion` is the run of the same dataset whose model the new one is measured against, empty where there is none.
-    `runtime_seconds` is what the run's caps leave; MaxWait (spot only; SageMaker demands that it be at least
-    MaxRuntime) covers waiting and running.
+    `runtime_seconds` is what the run's caps leave for training, `wait_seconds` what is left of its `max_wait_hours` for
+    waiting and running: MaxWait, which SageMaker knows for spot only, where it demands at least MaxRuntime.
     """
     settings = TrainingSettings.model_validate(run["settings"])
     artifacts = f"s3://{places.artifact_bucket}"
@@ -88,9 +81,9 @@ def training_job_request(
         channels["weights"] = weights_uri
     if champion:
         channels["champion"] = f"{artifacts}/models/{run['slug']}/{champion}/best.pt"
-    stopping = {"MaxRuntimeInSeconds": runtime_seconds}
+    stopping = {"MaxRuntimeInSeconds": min(runtime_seconds, wait_seconds)}
     if rung.spot:
-        stopping["MaxWaitTimeInSeconds"] = max(runtime_seconds, int(settings.max_wait_hours * 3600))
+        stopping["MaxWaitTimeInSeconds"] = wait_seconds
     return {
         "TrainingJobName": name,
         "RoleArn": places.role_arn,
@@ -145,38 +138,51 @@ def volume_gigabytes(dataset_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class JobEnd:
-    """What a job's end means: `ended` for one that leaves a model, else an error name with its cause."""
+    """What a job's end means: `ended` for one that leaves a model, else an error name with its cause.
+
+    `result` says in a few words what came of the rung.
+    """
 
     ended: str = ""
     error: str = ""
     cause: str = ""
+    result: str = ""
 
 
-def end_of(job: Mapping[str, Any], *, more_rungs: bool) -> JobEnd:
-    """Classify an ended job from DescribeTrainingJob's answer.
+def waiting_since(job: Mapping[str, Any]) -> datetime | None:
+    """Since when a job has no instance, for the first time or after an interruption, as it stands or as it ended."""
+    if "TrainingStartTime" not in job:
+        since: datetime = job["CreationTime"]
+        return since
+    waiting = None
+    for item in reversed(job.get("SecondaryStatusTransitions", [])):
+        if item["Status"] in _WAITS:
+            waiting = item["StartTime"]
+        elif waiting or item["Status"] not in _OVER:
+            break
+    return waiting
+
+
+def ended_at(job: Mapping[str, Any]) -> datetime:
+    """When a job ended; one that never began may have no end of training."""
+    ended: datetime = job.get("TrainingEndTime") or job["LastModifiedTime"]
+    return ended
+
+
+def end_of(job: Mapping[str, Any], *, more_rungs: bool, given_up: bool = False) -> JobEnd:
+    """Classify an ended job from DescribeTrainingJob's answer; `given_up` for one that waited too long for us.
 
     `Stopped` is never taken for success: with at least one epoch's metrics it leaves the best model so far, without
     it is an error. The wording of FailureReason is all that AWS gives to tell a lack of capacity from broken code.
     """
     status, secondary = job["TrainingJobStatus"], job.get("SecondaryStatus", "")
     reason = str(job.get("FailureReason", ""))
-    instance = job["ResourceConfig"]["InstanceType"]
-    market = "spot" if job.get("EnableManagedSpotTraining") else "on-demand"
-    no_capacity = f"AWS had no {market} capacity for {instance}"
-    cure = (
-        ""
-        if more_rungs
-        else ("; try again later, list more instance_types in training.yaml, or set on_demand_fallback: true")
-    )
     if status == "Completed":
         return JobEnd(ended="completed")
     if status == "Stopped":
-        if secondary == "MaxWaitTimeExceeded" and "TrainingStartTime" not in job:
-            return JobEnd(
-                error="SpotNeverArrived" if more_rungs else "CapacityExhausted",
-                cause=f"{no_capacity} within max_wait_hours{cure}",
-            )
         by_time = secondary in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded")
+        if given_up or (secondary == "MaxWaitTimeExceeded" and "TrainingStartTime" not in job):
+            return _no_capacity(job, "SpotNeverArrived", more_rungs=more_rungs)
         if job.get("FinalMetricDataList"):
             return JobEnd(ended="runtime_exceeded" if by_time else "stopped")
         if by_time:
@@ -185,9 +191,13 @@ def end_of(job: Mapping[str, Any], *, more_rungs: bool) -> JobEnd:
                 cause="the time or cost cap was reached before the first epoch was "
                 "done; raise max_runtime_hours, max_wait_hours or max_cost_usd in training.yaml",
             )
-        return JobEnd(error="StoppedByUser", cause="the training job was stopped before its first epoch was done")
+        return JobEnd(
+            error="StoppedByUser",
+            cause="the training job was stopped before its first epoch was done",
+            result="stopped",
+        )
     if re.search(r"CapacityError|InsufficientInstanceCapacity|insufficient capacity", reason, re.IGNORECASE):
-        return JobEnd(error="CapacityError" if more_rungs else "CapacityExhausted", cause=no_capacity + cure)
+        return _no_capacity(job, "CapacityError", more_rungs=more_rungs)
     if "InternalServerError" in reason:
         return JobEnd(
             error="InternalError",
@@ -207,6 +217,22 @@ def end_of(job: Mapping[str, Any], *, more_rungs: bool) -> JobEnd:
     return JobEnd(error="TrainingCodeError", cause=reason or "the training job failed without a reason")
 
 
+def _no_capacity(job: Mapping[str, Any], error: str, *, more_rungs: bool) -> JobEnd:
+    """No instance came, or none came back: with `error` the next rung is tried; without one this is the end."""
+    market = "spot" if job.get("EnableManagedSpotTraining") else "on-demand"
+    since = waiting_since(job)
+    waited = f" in {duration((ended_at(job) - since).total_seconds())}" if since else ""
+    before = f"trained {_epochs_done(job)} epochs, then " if "TrainingStartTime" in job else ""
+    within = " within max_wait_hours" if not more_rungs and job["TrainingJobStatus"] == "Stopped" else waited
+    cure = "; try again later, list more instance_types in training.yaml, or set on_demand_fallback: true"
+    return JobEnd(
+        error=error if more_rungs else "CapacityExhausted",
+        cause=f"AWS had no {market} capacity for {job['ResourceConfig']['InstanceType']}{within}"
+        + ("" if more_rungs else cure),
+        result=f"{before}no capacity{waited}",
+    )
+
+
 def _dataset_uri(job: Mapping[str, Any]) -> str:
     """Where the job's dataset lies; in its FailureReason SageMaker names what it could not download."""
     channels = {channel["ChannelName"]: channel["DataSource"] for channel in job.get("InputDataConfig", [])}
@@ -216,22 +242,6 @@ def _dataset_uri(job: Mapping[str, Any]) -> str:
 def leaves_model(job: Mapping[str, Any]) -> bool:
     """Whether an ended job has trained at least one epoch, and so left a best model so far."""
     return bool(end_of(job, more_rungs=False).ended)
-
-
-def quota_end(message: str, rung: Rung, *, more_rungs: bool) -> JobEnd | None:
-    """What ResourceLimitExceeded means: a quota of 0 (an end), or one in use (None: worth waiting for).
-
-    AWS tells the two apart only in the text.
-    """
-    found = _QUOTA_ZERO.search(message)
-    if not found:
-        return None
-    return JobEnd(
-        error="QuotaError" if more_rungs else "QuotaExhausted",
-        cause=f"your account's quota '{found['name']}' is 0; ask for 1 in the Service Quotas console, "
-        f"service Amazon SageMaker, quota '{found['name']}', or choose other instance_types than "
-        f"{rung.instance_type} in training.yaml",
-    )
 
 
 def record_of(job: Mapping[str, Any]) -> dict[str, Any]:

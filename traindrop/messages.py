@@ -6,13 +6,15 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from traindrop import receipt_text
-from traindrop.figures import dollars, duration, not_trained_on
+from traindrop.figures import dollars, duration, moment, not_trained_on
 from traindrop.plain_text import printable, shell_word
 from traindrop.pricing import PRICE_DATE, PRICE_REGION
+from traindrop.rungs import Rung, told
 
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
 _SUBJECT_LIMIT = 100
@@ -168,6 +170,39 @@ def started(
     )
 
 
+def waiting(
+    run: Mapping[str, Any],
+    *,
+    rung: Rung,
+    reason: str,
+    since: datetime,
+    until: datetime,
+    higher: Sequence[Rung],
+    ends: datetime,
+) -> Message:
+    """A run has had no instance for a while: what it waits for, until when, what comes then, how to end it."""
+    then = (
+        f"If none comes until {moment(until)}, it tries {', then '.join(map(str, higher))}."
+        if higher
+        else "It is the last one on the run's list."
+    )
+    stop = f"  aws stepfunctions stop-execution --execution-arn {run['execution_arn']}"
+    return compose(
+        "Waiting",
+        f"waiting for {rung} since {moment(since)}",
+        [
+            f"No instance trains since {moment(since)}: {reason}. {then} It waits until {moment(ends)} at most "
+            "(max_wait_hours).",
+            "Nothing is charged while it waits, and there is nothing to do: training begins, or goes on from the last "
+            "checkpoint, by itself.",
+            f"To stop it:\n{stop}",
+            "To wait less, stop it, list other instance_types or set on_demand_fallback: true or a shorter "
+            "capacity_patience_hours in training.yaml, and start the dataset again.",
+        ],
+        run,
+    )
+
+
 def ended_early(outcome: Outcome, run: Mapping[str, Any], error: str, cause: str, left: str) -> Message:
     """A run failed or was stopped before it told of a model; `left` says what is left of its job and model."""
     if outcome == "Stopped":
@@ -177,6 +212,7 @@ def ended_early(outcome: Outcome, run: Mapping[str, Any], error: str, cause: str
         _first_line(cause) or error,
         [
             f"Error {error}:\n{textwrap.indent(cause.strip(), '  ')}",
+            _climbed(run),
             _paid(run),
             left,
         ],
@@ -213,6 +249,7 @@ def finished(
         "stopped": "The job was stopped; this is the best model so far.",
         "runtime_exceeded": "The time or cost cap ended the job; this is the best model so far. Raise "
         "max_runtime_hours or max_cost_usd in training.yaml to train on.",
+        "capacity_exhausted": "No instance could be had to train on; this is the best model so far.",
     }.get(str(run.get("ended", "")), "")
     return compose(
         outcome,
@@ -223,6 +260,7 @@ def finished(
             comparison,
             f"{run['settings']['model']}, {epochs}, {duration(run.get('training_seconds', 0))} of training, "
             f"{interruptions} spot interruption{'' if interruptions == 1 else 's'} survived.",
+            _climbed(run),
             _rejections(metrics),
             not_trained_on(metrics),
             _not_delivered(metrics),
@@ -233,6 +271,12 @@ def finished(
         ],
         run,
     )
+
+
+def _climbed(run: Mapping[str, Any]) -> str:
+    """Which instances were tried, where it was not only the first."""
+    found = told(run)
+    return f"Instances tried: {found}." if found else ""
 
 
 def _warned(run: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from traindrop import comparison, receipt_text
 from traindrop.charts import Chart, chart, column, read_epochs
 from traindrop.comparison import Change, Comparison
 from traindrop.figures import count, dollars, duration, moment, not_trained_on, setting, share
+from traindrop.rungs import told
 
 _PICTURE_BUDGET = 4_000_000
 _MOST_CLASSES = 200
@@ -123,6 +124,7 @@ def _standing(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         {
             "stopped": "The job was stopped; this is the best model until then.",
             "runtime_exceeded": "The time or cost cap ended the job; this is the best model until then.",
+            "capacity_exhausted": "No instance could be had to train on; this is the best model until then.",
         }.get(str(run.get("ended")), "")
     )
     if metrics.get("stopped_early"):
@@ -131,6 +133,9 @@ def _standing(run: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     survived = count(run.get("interruptions"))
     if survived:
         parts.append(f"It survived {survived} spot interruption{'s' if survived > 1 else ''}.")
+    climbed = told(run)
+    if climbed:
+        parts.append(f"Instances tried: {climbed}.")
     return " ".join(part for part in parts if part)
 
 

@@ -127,6 +127,7 @@ class TrainingSettings(BaseModel):
     instance_types: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)] = ("ml.g4dn.xlarge", "ml.g5.xlarge")
     on_demand_fallback: StrictBool = False
     max_runtime_hours: Annotated[float, Field(gt=0, le=120)] = 6
+    capacity_patience_hours: Annotated[float, Field(gt=0, le=240)] = 2
     max_wait_hours: Annotated[float, Field(gt=0, le=240)] = 12
     max_cost_usd: Annotated[float, Field(gt=0, le=10_000)] = 5
     expect: Expect | None = None

@@ -6,19 +6,23 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from traindrop import budget, champion, jobs, messages, receipt
-from traindrop.errors import QuotaInUse
+from traindrop import budget, champion, climb, exhaustion, jobs, messages, receipt
+from traindrop.climb import Ladder
 from traindrop.estimate import estimate, past_of, plan_of
+from traindrop.exhaustion import QUOTA_IN_USE, with_model_so_far
+from traindrop.figures import duration
 from traindrop.jobs import JobEnd, Places
 from traindrop.notifying import publish_once
+from traindrop.quotas import Quotas
 from traindrop.runs import Runs, stop_wanted
-from traindrop.settings import TrainingSettings
+from traindrop.settings import SHORTEST_SECONDS, TrainingSettings
 from traindrop.training_code import ENTRY_POINT, code, digest
+from traindrop.waiting import WaitingNotice
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -30,7 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 JOB_LOGS = "/aws/sagemaker/TrainingJobs"
 _DEAD_TOKEN = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
-_OVERDUE = timedelta(minutes=30)
 _LOG_LINES = 15
 _EARLIER_RUNS = 30
 """Runs of a dataset among which those are looked for that tell how long a training takes."""
@@ -72,12 +75,14 @@ class Trainer:
         A token that is late, already answered or unknown is final: whoever holds a newer one finds the job ended.
         """
         more = int(run.get("attempt", 1)) < len(jobs.ladder(TrainingSettings.model_validate(run["settings"])))
-        end = jobs.end_of(job, more_rungs=more)
+        given_up = run.get("given_up") == job["TrainingJobName"]
+        end = jobs.end_of(job, more_rungs=more, given_up=given_up)
+        end = with_model_so_far(end, [*run.get("jobs", []), jobs.record_of(job)])
         self.record(run, job, end)
         return self.answer(run, end, job["TrainingJobName"])
 
     def answer(self, run: Mapping[str, Any], end: JobEnd, job_name: str) -> str:
-        """Tell the waiting state machine how the job ended."""
+        """Tell the waiting state machine how the job ended, or why there is none."""
         token = run.get("task_token")
         if not token:
             return "nobody waits"
@@ -104,6 +109,7 @@ class Trainer:
         self.runs.update(
             run["run_id"],
             jobs=entries,
+            climb=climb.left(run, end, jobs.ended_at(job), job.get("TrainingStartTime")),
             ended=end.ended or None,
             training_seconds=bill["seconds_trained"],
             billable_seconds=bill["seconds_billed"],
@@ -140,24 +146,6 @@ class Trainer:
         lines = [event["message"].rstrip() for event in events if not event["message"].startswith("METRIC ")]
         return "\n\nThe last lines of its log:\n" + "\n".join(lines) if lines else ""
 
-    def reconcile(self, run_id: str, now: datetime) -> dict[str, Any]:
-        """Look at a job of which nothing was heard; stop it if it is past every limit it was given.
-
-        The state machine then asks to start it again, which adopts a running job and answers for an ended one.
-        """
-        run = self.runs.get(run_id)
-        job = self.describe(str(run.get("job_name", "")))
-        if job is None:
-            return {"job": run.get("job_name"), "status": "absent"}
-        stopping = job["StoppingCondition"]
-        limit = stopping.get("MaxWaitTimeInSeconds", stopping["MaxRuntimeInSeconds"])
-        overdue = (
-            job["TrainingJobStatus"] == "InProgress" and now - job["CreationTime"] > timedelta(seconds=limit) + _OVERDUE
-        )
-        if overdue:
-            self.stop(job["TrainingJobName"])
-        return {"job": job["TrainingJobName"], "status": job["TrainingJobStatus"], "overdue": overdue}
-
 
 @dataclass(frozen=True)
 class Starter:
@@ -170,16 +158,16 @@ class Starter:
     topic_arn: str
     stack_max_cost_usd: float
     clock: Callable[[], float]
+    quotas: Quotas
+    notice: WaitingNotice
 
     def start(self, run_id: str, *, attempt: int, redrives: int, task_token: str) -> str:
         """Create the job `<run_id>-<attempt + redrives>`, or adopt the one of that name; say which.
 
         Token and name are written down before the job exists, so that its end always finds whom to tell. When it
         exists the stop flag is read again: a stop in between ends the job that it could not yet see, and nobody
-        is told of its start.
-
-        Raises:
-            QuotaInUse: every instance that the account may use is taken; the state machine tries again later.
+        is told of its start. Above a quota that is in use the answer to the state machine is `QuotaInUse`, and it asks
+        again later.
         """
         trainer, runs = self.trainer, self.trainer.runs
         name = f"{run_id}-{attempt + redrives}"
@@ -193,13 +181,17 @@ class Starter:
             status="Training",
             ended_at=None,
         )
-        run = runs.get(run_id)
+        run, now = runs.get(run_id), self.clock()
+        run["climb"] = climb.entered(run, now)
+        runs.update(run_id, climb=run["climb"])
         job = trainer.describe(name)
         if job is None:
-            end = self._create(run, name, attempt)
+            end = self._create(run, name, now)
+            if end and end.error != QUOTA_IN_USE:
+                end = with_model_so_far(end, run.get("jobs", []))
+                left = climb.left(run, end, datetime.fromtimestamp(now, UTC))
+                runs.update(run_id, ended=end.ended or None, climb=left)
             if end:
-                if end.ended:
-                    runs.update(run_id, ended=end.ended)
                 return trainer.answer(run, end, name)
         elif job["TrainingJobStatus"] in jobs.ENDED:
             return trainer.report(run, job)
@@ -209,18 +201,27 @@ class Starter:
         self._announce(run, name)
         return "adopted" if job else "started"
 
-    def _create(self, run: dict[str, Any], name: str, attempt: int) -> JobEnd | None:
-        settings = TrainingSettings.model_validate(run["settings"])
-        rungs = jobs.ladder(settings)
-        rung = rungs[min(attempt, len(rungs)) - 1]
+    def _create(self, run: dict[str, Any], name: str, now: float) -> JobEnd | None:
+        """Create the job of the run's rung; else say why the run climbs, asks again later, or ends."""
+        settings, ladder, attempt = (
+            TrainingSettings.model_validate(run["settings"]),
+            climb.ladder_of_run(run, now),
+            run["attempt"],
+        )
+        rung, more = ladder.rung(attempt), bool(ladder.higher(attempt))
         if stop_wanted(run, int(run["redrives"])):
-            return JobEnd(error="StoppedByUser", cause="the run was stopped before its training job was created")
-        earlier = self.trainer.earlier_jobs(run, name)
-        now = datetime.fromtimestamp(self.clock(), UTC)
-        left = budget.left(settings, self.stack_max_cost_usd, earlier, now)
+            return JobEnd(
+                error="StoppedByUser", cause="the run was stopped before its training job was created", result="stopped"
+            )
+        earlier, at = self.trainer.earlier_jobs(run, name), datetime.fromtimestamp(now, UTC)
+        left, seconds_left = budget.left(settings, self.stack_max_cost_usd, earlier, at), ladder.seconds_left(now)
         spent = budget.nothing_left(settings, self.stack_max_cost_usd, earlier, left)
         if spent:
             return spent
+        if seconds_left < SHORTEST_SECONDS:
+            return exhaustion.no_time_left(settings.max_wait_hours)
+        if self.quotas.is_zero(rung.quota):
+            return exhaustion.quota_of_zero(rung, run, more_rungs=more, known=True)
         best = champion.present(self.s3, self.places.artifact_bucket, run["slug"])
         request = jobs.training_job_request(
             name=name,
@@ -231,6 +232,7 @@ class Starter:
             weights_uri=self._weights(run, settings),
             champion=best,
             runtime_seconds=left.seconds,
+            wait_seconds=seconds_left,
         )
         try:
             self.trainer.sagemaker.create_training_job(**request)
@@ -240,10 +242,9 @@ class Starter:
                 return None
             if code != "ResourceLimitExceeded":
                 raise
-            end = jobs.quota_end(text, rung, more_rungs=attempt < len(rungs))
-            if end is None:
-                raise QuotaInUse(text) from error
-            return end
+            if exhaustion.is_quota_of_zero(text):
+                return exhaustion.quota_of_zero(rung, run, more_rungs=more, known=False)
+            return self._in_use(run, ladder, text, now)
         entry = {
             "name": name,
             "instance_type": rung.instance_type,
@@ -253,11 +254,23 @@ class Starter:
             "seconds_billed": 0,
             "interruptions": 0,
             "epochs": 0,
-            "max_runtime_seconds": left.seconds,
-            "created_at": now.isoformat(),
+            "max_runtime_seconds": request["StoppingCondition"]["MaxRuntimeInSeconds"],
+            "created_at": at.isoformat(),
         }
         self.trainer.runs.update(run["run_id"], jobs=[*earlier, entry])
         return None
+
+    def _in_use(self, run: Mapping[str, Any], ladder: Ladder, said: str, now: float) -> JobEnd:
+        """Every instance that the quota allows is taken: ask again later, or climb when that has lasted too long."""
+        attempt, since = int(run["attempt"]), climb.asked_since(run)
+        gives_up = ladder.gives_up(attempt, since)
+        if ladder.higher(attempt) and now >= gives_up:
+            return exhaustion.quota_in_use(ladder.rung(attempt), duration(now - since))
+        idle = climb.idle_since(run, ladder)
+        if now >= self.notice.due_at(run, idle):
+            reason = f"every instance that your account's quota '{ladder.rung(attempt).quota}' allows is in use"
+            self.notice.send(run, ladder, reason=reason, since=idle, until=gives_up)
+        return JobEnd(error=QUOTA_IN_USE, cause=said)
 
     def _announce(self, run: dict[str, Any], name: str) -> None:
         """Send `Started`, once a run."""
@@ -271,7 +284,7 @@ class Starter:
             estimate=self._estimate(run, settings, whole),
             cap_usd=whole.dollars,
             cap_hours=whole.seconds / 3600,
-            rungs=", ".join(f"{rung.instance_type} {rung.market}" for rung in jobs.ladder(settings)),
+            rungs=", ".join(map(str, jobs.ladder(settings))),
             job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",
         )
         publish_once(self.sns, self.topic_arn, message, runs=self.trainer.runs, run_id=run["run_id"], flag="announced")

@@ -40,7 +40,8 @@ class Caught(Exception):
 def requests() -> dict[str, dict[str, Any]]:
     """A request of each kind that the functions make."""
     sys.path.insert(0, str(ROOT))
-    from traindrop.jobs import Places, Rung, training_job_request
+    from traindrop.jobs import Places, training_job_request
+    from traindrop.rungs import Rung
 
     places = Places(
         "datasets",
@@ -65,6 +66,7 @@ def requests() -> dict[str, dict[str, Any]]:
             code_prefix="code/0123456789abcdef/",
             weights_uri=weights,
             runtime_seconds=3600,
+            wait_seconds=7200,
         )
         for market, weights in (("spot", "s3://artifacts/weights/yolov8n-seg.pt"), ("on demand", None))
     }

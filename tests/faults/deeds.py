@@ -18,6 +18,8 @@ from tests.faults.ground import Ground
 from tests.stack import eventually
 from traindrop.runs import Runs
 from traindrop.training import Trainer
+from traindrop.waiting import WaitingNotice
+from traindrop.watch import Watch
 
 Deed = Callable[[Ground], str]
 DEEDS: dict[Deed, tuple[str, ...]] = {}
@@ -211,27 +213,78 @@ def report_a_failed_job(ground: Ground) -> str:
 @needs(
     "ReconcileJobFunctionRole",
     "LookAtTrainingJobs sagemaker:DescribeTrainingJob training-job/*",
-    "ReadRun dynamodb:GetItem RunsTable",
+    "RecordRun dynamodb:GetItem RunsTable",
 )
 def look_at_a_job(ground: Ground) -> str:
     """No report came."""
     return ground.call("ReconcileJob", {"run_id": ground.trained})[0]
 
 
-@needs("ReconcileJobFunctionRole", "LookAtTrainingJobs sagemaker:StopTrainingJob training-job/*")
-def stop_an_overdue_job(ground: Ground) -> str:
-    """No report came of a job that should have ended long ago.
+def _look_later(ground: Ground, run_id: str, later: timedelta) -> tuple[str, str]:
+    """What is denied when no report came for so long, and why the job was stopped.
 
     No test can wait for that: the function's code runs here, as the function's role and by a clock that is ahead.
     """
+    client = ground.clients_of("ReconcileJobFunctionRole")
+    runs = Runs(client("dynamodb"), ground.runs.name)
+    trainer = Trainer(client("sagemaker"), client("stepfunctions"), runs, client("logs"))
+    notice = WaitingNotice(runs, client("sns"), ground.stack.outputs["NotificationTopicArn"], 1800)
+    try:
+        return "", Watch(trainer, notice).look(run_id, datetime.now(UTC) + later)["stopped"]
+    except ClientError as error:
+        return str(error), ""
+
+
+@needs("ReconcileJobFunctionRole", "LookAtTrainingJobs sagemaker:StopTrainingJob training-job/*")
+def stop_an_overdue_job(ground: Ground) -> str:
+    """No report came of a job that should have ended long ago."""
     run_id = ground.judged("overdue")
     assert ground.start(run_id) == ""
-    client = ground.clients_of("ReconcileJobFunctionRole")
-    trainer = Trainer(
-        client("sagemaker"), client("stepfunctions"), Runs(client("dynamodb"), ground.runs.name), client("logs")
+    job = f"{run_id}-1"
+    eventually(
+        lambda: ground.stack.sagemaker.describe_training_job(TrainingJobName=job)["SecondaryStatus"] == "Training",
+        within=60,
+        what=f"{job} in Training",
     )
+    denied, stopped = _look_later(ground, run_id, timedelta(days=30))
+    if denied:
+        ground.stack.sagemaker.stop_training_job(TrainingJobName=job)
+    return denied or ("" if stopped == "overdue" else "not overdue")
+
+
+@needs(
+    "ReconcileJobFunctionRole",
+    "RecordRun dynamodb:UpdateItem RunsTable",
+    "TellOfWaiting sns:Publish NotificationTopic",
+)
+def tell_of_a_job_that_waits(ground: Ground) -> str:
+    """No instance came for the job in 31 minutes."""
+    ground.cloud.inject({"training": {"spot_never_arrives": True}})
+    run_id = ground.judged("started")
     try:
-        return "" if trainer.reconcile(run_id, datetime.now(UTC) + timedelta(days=30))["overdue"] else "not overdue"
-    except ClientError as error:
+        assert ground.start(run_id) == ""
+        denied, _ = _look_later(ground, run_id, timedelta(minutes=31))
+        told = "waiting_told" in ground.stack.run(run_id)
+    finally:
+        ground.cloud.clear_faults()
         ground.stack.sagemaker.stop_training_job(TrainingJobName=f"{run_id}-1")
-        return str(error)
+    return denied or ("" if told else "nobody is told")
+
+
+@needs(
+    "StartTrainingFunctionRole",
+    "ReadQuotas servicequotas:ListServiceQuotas *",
+    "ReadQuotas servicequotas:GetServiceQuota *",
+    "KeepQuotas dynamodb:GetItem ClaimsTable",
+    "KeepQuotas dynamodb:PutItem ClaimsTable",
+)
+def skip_an_instance_type_of_which_the_account_may_have_none(ground: Ground) -> str:
+    """The quota of the first rung is known to be 0, for the first time on that day."""
+    ground.claims.delete_item(Key={"claim": "quotas#sagemaker"})
+    ground.cloud.inject({"training": {"zero_quotas": ["ml.g4dn.xlarge for spot training job usage"]}})
+    run_id = ground.judged("started")
+    error = ground.start(run_id)
+    ground.cloud.clear_faults()
+    ground.claims.delete_item(Key={"claim": "quotas#sagemaker"})
+    result = ground.stack.run(run_id)["climb"][0]["result"]
+    return error or ("" if result == "quota 0, skipped" else f"AccessDenied, and so it was tried: {result}")

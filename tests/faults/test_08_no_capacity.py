@@ -25,7 +25,7 @@ def outcome(stack: Stack, name: str) -> tuple[tuple[str, str], list[tuple[str, b
     execution = stack.ended(name, within=240)
     end = "Completed" if execution["status"] == "SUCCEEDED" else "Failed"
     stack.message(name, end, within=60)
-    ends = {message["outcome"] for message in stack.messages(name)} - {"Started"}
+    ends = {message["outcome"] for message in stack.messages(name)} - {"Started", "Waiting"}
     assert ends == {end}
     made = sorted(stack.jobs(execution["name"]), key=lambda job: job["TrainingJobName"])
     instances = [(job["ResourceConfig"]["InstanceType"], job["EnableManagedSpotTraining"]) for job in made]

@@ -207,7 +207,7 @@ def _hijack(stack: Stack, probes: list[list[Any]]) -> None:
     """Have every job run the hijacker, as if an image of its dataset had taken the training over."""
     places = Places(stack.dataset_bucket, stack.artifact_bucket, "", "")
     none: Any = None
-    starter = Starter(none, stack.s3, none, places, "", 0, lambda: 0)
+    starter = Starter(none, stack.s3, none, places, "", 0, lambda: 0, none, none)
     prefix = starter._upload_code()
     for name, content in (
         ("entry.sh", ENTRY.encode()),

@@ -86,6 +86,8 @@ def _value(name: str) -> str:
         "Partition": "aws",
         "TopicArn": "arn:aws:sns:us-east-1:000000000000:topic",
         "ReconcilePeriodSeconds": "1800",
+        "WaitingNoticeSeconds": "1800",
+        "QuotaPauseSeconds": "30",
     }[name]
 
 

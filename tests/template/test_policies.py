@@ -32,6 +32,8 @@ CALLS = {
     "sagemaker:StopTrainingJob": "stop_training_job",
     "sns:Publish": "sns.publish",
     "iam:PassRole": '"RoleArn"',
+    "servicequotas:GetServiceQuota": "get_service_quota",
+    "servicequotas:ListServiceQuotas": "list_service_quotas",
     "states:StartExecution": "start_execution",
     "states:DescribeExecution": "describe_execution",
     "states:GetExecutionHistory": "get_execution_history",
@@ -112,6 +114,8 @@ def test_only_the_argued_statements_reach_everything() -> None:
         for action in listed(statement["Action"])
     }
     assert reaching == {
+        ("StartTrainingFunctionRole", "servicequotas:GetServiceQuota"),
+        ("StartTrainingFunctionRole", "servicequotas:ListServiceQuotas"),
         ("TrainingRole", "cloudwatch:PutMetricData"),
         ("TrainingRole", "ecr:GetAuthorizationToken"),
         *(("TrainingStateMachineRole", f"logs:{action}") for action in LOG_DELIVERY),

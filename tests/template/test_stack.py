@@ -129,9 +129,11 @@ def test_a_function_is_told_every_name_that_it_reads_and_no_default_hides_a_miss
             "TRAINING_ROLE_ARN",
             "TRAINING_IMAGE",
             "MAX_COST_PER_RUN_USD",
+            "CLAIMS_TABLE",
+            "WAITING_NOTICE_SECONDS",
         },
         "ReportJobEndFunction": {"RUNS_TABLE"},
-        "ReconcileJobFunction": {"RUNS_TABLE"},
+        "ReconcileJobFunction": {"RUNS_TABLE", "TOPIC_ARN", "WAITING_NOTICE_SECONDS"},
         "StopTrainingFunction": {
             "RUNS_TABLE",
             "CLAIMS_TABLE",

@@ -17,7 +17,10 @@ TASKS = sorted(name for name, state in STATES.items() if state["Type"] == "Task"
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_cannot_hang(name: str) -> None:
     seconds = STATES[name]["TimeoutSeconds"]
-    assert 0 < seconds <= (1800 if STATES[name]["Resource"].endswith(".waitForTaskToken") else 900)
+    if STATES[name]["Resource"].endswith(".waitForTaskToken"):
+        assert seconds == "{% $min([1800, 1800, $lookAfterSeconds]) %}"
+    else:
+        assert 0 < seconds <= 900
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -60,8 +63,38 @@ def test_every_substitution_is_given_and_used() -> None:
 
 def test_a_waiting_period_stays_within_the_history_of_an_execution() -> None:
     """25,000 events; a round of TrainModel and ReconcileJob takes about 12."""
-    period = written()["Parameters"]["ReconcilePeriodSeconds"]["Default"]
+    parameters = written()["Parameters"]
+    period = min(parameters[name]["Default"] for name in ("ReconcilePeriodSeconds", "WaitingNoticeSeconds"))
     assert definition()["TimeoutSeconds"] / period * 12 < 25_000 / 2
+
+
+def test_the_pauses_for_a_quota_grow_to_twenty_times_the_first_and_fit_into_a_history() -> None:
+    """A round of WaitForQuota and TrainModel takes about 9 events; a run waits 240 hours at most."""
+    expression = re.fullmatch(
+        r"\{% \$ceil\(\$min\(\[(\d+), \$power\(([\d.]+), \$quotaPauses\)\]\) \* (\d+)\) %\}",
+        STATES["WaitForQuota"]["Seconds"],
+    )
+    assert expression
+    most, growth, first = int(expression[1]), float(expression[2]), int(expression[3])
+    assert first == written()["Parameters"]["QuotaPauseSeconds"]["Default"]
+    assert (most, growth) == (20, 1.5)
+    assert 240 * 3600 / (most * first) * 9 < 25_000 * 0.6
+    assert STATES["WaitForQuota"]["Assign"] == {"quotaPauses": "{% $quotaPauses + 1 %}"}
+
+
+def test_what_a_run_waits_for_is_a_state_of_its_own_and_no_hidden_retry() -> None:
+    """Each attempt, each pause and each look is an entered state; the retries left are of Lambda and of moments."""
+    retried = {error for retry in STATES["TrainModel"]["Retry"] for error in retry["ErrorEquals"]}
+    assert {error for error in retried if not error.startswith(("Lambda.", "Sandbox."))} == {"TransientError"}
+    ways = {error: item["Next"] for item in STATES["TrainModel"]["Catch"] for error in item["ErrorEquals"]}
+    assert ways == {
+        "States.Timeout": "ReconcileJob",
+        "QuotaInUse": "WaitForQuota",
+        "CapacityError": "ClimbLadder",
+        "SpotNeverArrived": "ClimbLadder",
+        "QuotaError": "ClimbLadder",
+    }
+    assert {STATES[name]["Next"] for name in ("ReconcileJob", "WaitForQuota", "ClimbLadder")} == {"TrainModel"}
 
 
 def test_the_machine_may_invoke_exactly_the_functions_that_its_states_name() -> None:

@@ -7,17 +7,15 @@ import pytest
 
 from traindrop.jobs import (
     METRICS,
-    JobEnd,
     Places,
-    Rung,
     end_of,
     ladder,
     leaves_model,
-    quota_end,
     record_of,
     training_job_request,
     volume_gigabytes,
 )
+from traindrop.rungs import Rung
 from traindrop.settings import TrainingSettings
 
 PLACES = Places("data", "art", "arn:aws:iam::123456789012:role/training", "image:1")
@@ -30,11 +28,12 @@ RUN = {
 }
 
 
+AT = datetime(2026, 11, 12, tzinfo=UTC)
 CHANGED = "DatasetChanged"
 NO_DATA = "ClientError: Data download failed:No S3 objects found under S3 URL "
 
 
-def request(rung: Rung, *, weights_uri: str | None = None, **settings: Any) -> dict[str, Any]:
+def request(rung: Rung, *, weights_uri: str | None = None, wait_seconds: int = 9000, **settings: Any) -> dict[str, Any]:
     run = {**RUN, "settings": TrainingSettings(**settings).model_dump(mode="json", exclude_none=True)}
     return training_job_request(
         name="n-1",
@@ -44,6 +43,7 @@ def request(rung: Rung, *, weights_uri: str | None = None, **settings: Any) -> d
         code_prefix="code/x/",
         weights_uri=weights_uri,
         runtime_seconds=5000,
+        wait_seconds=wait_seconds,
     )
 
 
@@ -54,6 +54,8 @@ def job(status: str, secondary: str = "", **fields: Any) -> dict[str, Any]:
         "SecondaryStatus": secondary or status,
         "ResourceConfig": {"InstanceType": "ml.g4dn.xlarge"},
         "EnableManagedSpotTraining": True,
+        "CreationTime": AT,
+        "TrainingEndTime": AT + timedelta(hours=2, minutes=30),
         "InputDataConfig": [
             {"ChannelName": "dataset", "DataSource": {"S3DataSource": {"S3Uri": "s3://data/datasets/rooms/"}}}
         ],
@@ -67,7 +69,7 @@ def channel(name: str, uri: str) -> dict[str, Any]:
 
 
 def test_the_request_is_what_sagemaker_the_entry_and_the_bill_are_told() -> None:
-    assert request(Rung("ml.g5.xlarge", True), weights_uri="s3://art/w.pt", epochs=7, max_wait_hours=9) == {
+    assert request(Rung("ml.g5.xlarge", True), weights_uri="s3://art/w.pt", epochs=7) == {
         "TrainingJobName": "n-1",
         "RoleArn": "arn:aws:iam::123456789012:role/training",
         "AlgorithmSpecification": {
@@ -87,7 +89,7 @@ def test_the_request_is_what_sagemaker_the_entry_and_the_bill_are_told() -> None
         "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 39},
         "StoppingCondition": {
             "MaxRuntimeInSeconds": 5000,
-            "MaxWaitTimeInSeconds": 9 * 3600,
+            "MaxWaitTimeInSeconds": 9000,
         },
         "EnableManagedSpotTraining": True,
         "RetryStrategy": {"MaximumRetryAttempts": 2},
@@ -119,6 +121,7 @@ def test_a_run_whose_size_nobody_knows_gets_the_smallest_volume() -> None:
         code_prefix="c",
         weights_uri=None,
         runtime_seconds=3600,
+        wait_seconds=7200,
     )
     assert made["ResourceConfig"]["VolumeSizeInGB"] == 30
 
@@ -153,7 +156,7 @@ def test_the_ladder_is_every_type_on_spot_and_then_if_allowed_on_demand() -> Non
         (job("Stopped", "MaxWaitTimeExceeded"), True, "SpotNeverArrived"),
         (job("Stopped", "MaxWaitTimeExceeded"), False, "CapacityExhausted"),
         (
-            job("Stopped", "MaxWaitTimeExceeded", TrainingStartTime=1, FinalMetricDataList=[{}]),
+            job("Stopped", "MaxWaitTimeExceeded", TrainingStartTime=AT, FinalMetricDataList=[{}]),
             True,
             "runtime_exceeded",
         ),
@@ -184,14 +187,18 @@ CURE = "; try again later, list more instance_types in training.yaml, or set on_
     [
         (
             job("Stopped", "MaxWaitTimeExceeded"),
-            True,
-            "AWS had no spot capacity for ml.g4dn.xlarge within max_wait_hours",
+            False,
+            f"AWS had no spot capacity for ml.g4dn.xlarge within max_wait_hours{CURE}",
         ),
-        (job("Failed", FailureReason="CapacityError: x"), True, "AWS had no spot capacity for ml.g4dn.xlarge"),
+        (
+            job("Failed", FailureReason="CapacityError: x"),
+            True,
+            "AWS had no spot capacity for ml.g4dn.xlarge in 2 h 30 min",
+        ),
         (
             job("Failed", FailureReason="Insufficient capacity", EnableManagedSpotTraining=False),
             False,
-            f"AWS had no on-demand capacity for ml.g4dn.xlarge{CURE}",
+            f"AWS had no on-demand capacity for ml.g4dn.xlarge in 2 h 30 min{CURE}",
         ),
         (job("Stopped"), False, "the training job was stopped before its first epoch was done"),
         (
@@ -238,24 +245,6 @@ def test_only_a_job_with_an_epoch_leaves_a_model() -> None:
     assert leaves_model(job("Completed"))
     assert leaves_model(job("Stopped", FinalMetricDataList=[{}]))
     assert not leaves_model(job("Stopped"))
-
-
-def test_a_quota_of_zero_is_named_and_one_in_use_is_waited_for() -> None:
-    text = (
-        "The account-level service limit 'ml.g4dn.xlarge for spot training job usage' is {} Instances, with "
-        "current utilization of {} Instances and a request delta of 1 Instances."
-    )
-    end = quota_end(text.format(0, 0), Rung("ml.g4dn.xlarge", True), more_rungs=False)
-    assert end is not None
-    assert end.error == "QuotaExhausted"
-    quota = "'ml.g4dn.xlarge for spot training job usage'"
-    assert end.cause == (
-        f"your account's quota {quota} is 0; ask for 1 in the Service Quotas console, service Amazon SageMaker, quota "
-        f"{quota}, or choose other instance_types than ml.g4dn.xlarge in training.yaml"
-    )
-    next_rung = quota_end(text.format(0, 0), Rung("ml.g4dn.xlarge", True), more_rungs=True)
-    assert next_rung == JobEnd(error="QuotaError", cause=end.cause)
-    assert quota_end(text.format(1, 1), Rung("ml.g4dn.xlarge", True), more_rungs=False) is None
 
 
 def test_interruptions_and_seconds_are_taken_from_sagemakers_own_account() -> None:

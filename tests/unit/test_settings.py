@@ -23,6 +23,7 @@ def test_no_file_gives_the_defaults_of_the_contract() -> None:
         "instance_types": ("ml.g4dn.xlarge", "ml.g5.xlarge"),
         "on_demand_fallback": False,
         "max_runtime_hours": 6,
+        "capacity_patience_hours": 2,
         "max_wait_hours": 12,
         "max_cost_usd": 5,
         "checks": {"images": "sample", "backgrounds": 0.2},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,11 +15,14 @@ from moto import mock_aws
 
 from tests.unit.test_runs import make_runs_table
 from traindrop.jobs import Places
-from traindrop.runs import Runs
+from traindrop.quotas import Quotas
+from traindrop.runs import Claims, Runs
 from traindrop.training import Starter, Trainer
+from traindrop.waiting import WaitingNotice
 
 NOW = datetime(2026, 11, 12, 12, tzinfo=UTC)
 RUN = "rooms-20261112T000000-1a2b3c4d"
+ZERO = frozenset({"ml.p5.48xlarge for spot training job usage"})
 ARN = f"arn:aws:states:us-east-1:123456789012:execution:machine:{RUN}"
 
 
@@ -59,9 +63,15 @@ def starter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
         make_runs_table(dynamodb, "runs")
         anything: Any = Told()
         sagemaker: Any = SageMaker()
-        trainer = Trainer(sagemaker, anything, Runs(dynamodb, "runs"), anything)
+        runs, clock = Runs(dynamodb, "runs"), NOW.timestamp
+        trainer = Trainer(sagemaker, anything, runs, anything)
         places = Places("datasets", "artifacts", "role", "image")
-        yield Starter(trainer, s3, anything, places, "topic", 10, NOW.timestamp)
+        quotas, notice = (
+            Quotas(anything, Claims(dynamodb, "claims"), clock),
+            WaitingNotice(runs, anything, "topic", 1800),
+        )
+        monkeypatch.setattr(Quotas, "is_zero", lambda _, name: name in ZERO)
+        yield Starter(trainer, s3, anything, places, "topic", 10, clock, quotas, notice)
 
 
 def record(starter: Starter, *jobs: dict[str, Any]) -> None:
@@ -165,3 +175,105 @@ def test_earlier_runs_of_the_dataset_make_the_estimate_one_figure(starter: Start
     assert start(starter, 1) == "started"
     # 2,600 s, of which 910 are billed: 0.1861.
     assert starter.trainer.runs.get(RUN)["estimate"]["usd"] == 0.1861
+
+
+def at(starter: Starter, hours: float) -> Starter:
+    """The starter so many hours later."""
+    return replace(starter, clock=lambda: NOW.timestamp() + hours * 3600)
+
+
+def answers(starter: Starter) -> list[tuple[str, str]]:
+    """What the state machine was answered: the error, or the end, and what came of the present rung."""
+    told: Any = starter.trainer.sfn
+    result = starter.trainer.runs.get(RUN)["climb"][-1].get("result", "")
+    sent = [request for name, request in told.calls if name.startswith("send_task")]
+    return [(request.get("error") or json.loads(request["output"])["ended"], result) for request in sent]
+
+
+def messages(starter: Starter) -> list[dict[str, Any]]:
+    """What was published."""
+    told: Any = starter.sns
+    return [request for name, request in told.calls if name == "publish"]
+
+
+def above_quota(starter: Starter, quota: int) -> None:
+    """Have SageMaker refuse every job."""
+
+    def refuse(**request: Any) -> None:
+        name = f"{request['ResourceConfig']['InstanceType']} for spot training job usage"
+        text = f"The account-level service limit '{name}' is {quota} Instances, with current utilization of {quota}"
+        raise ClientError({"Error": {"Code": "ResourceLimitExceeded", "Message": text}}, "CreateTrainingJob")
+
+    sagemaker: Any = starter.trainer.sagemaker
+    sagemaker.create_training_job = refuse
+
+
+def test_waiting_and_running_count_over_every_attempt(starter: Starter) -> None:
+    record(starter)
+    limits = []
+    for attempt, hours in ((1, 0), (2, 2.5), (3, 11)):
+        start(at(starter, hours), attempt)
+        made = starter.trainer.describe(f"{RUN}-{attempt}")
+        assert made is not None
+        limits.append(made["StoppingCondition"])
+        starter.trainer.runs.update(RUN, jobs=[])
+    # $5 buy 12,784 s of the dearer type, which end within the time; of the last attempt's hour they would not.
+    assert limits == [
+        {"MaxRuntimeInSeconds": 12_784, "MaxWaitTimeInSeconds": 12 * 3600},
+        {"MaxRuntimeInSeconds": 12_784, "MaxWaitTimeInSeconds": 34_200},
+        {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 3600},
+    ]
+
+
+@pytest.mark.parametrize(("epochs", "answer"), [(0, "CapacityExhausted"), (3, "capacity_exhausted")])
+def test_a_run_whose_time_is_over_starts_no_job_and_delivers_what_it_has(
+    starter: Starter, epochs: int, answer: str
+) -> None:
+    record(starter)
+    start(starter, 1)
+    starter.trainer.runs.update(RUN, jobs=[job(epochs=epochs)])
+    assert start(at(starter, 11.999), 2) == "reported"
+    assert answers(starter) == [(answer, "no time left")]
+    assert starter.trainer.describe(f"{RUN}-2") is None
+
+
+def test_a_redrive_has_all_the_time_again(starter: Starter) -> None:
+    record(starter)
+    start(starter, 1)
+    later = at(starter, 50)
+    assert later.start(RUN, attempt=1, redrives=1, task_token="token") == "started"
+    made = starter.trainer.describe(f"{RUN}-2")
+    assert made is not None
+    assert made["StoppingCondition"]["MaxWaitTimeInSeconds"] == 12 * 3600
+
+
+def test_above_a_quota_in_use_a_run_asks_again_is_told_of_once_and_climbs_in_time(starter: Starter) -> None:
+    record(starter)
+    above_quota(starter, 2)
+    for hours in (0, 0.4):
+        start(at(starter, hours), 1)
+    assert (answers(starter), messages(starter)) == ([("QuotaInUse", "")] * 2, [])
+    for hours in (0.6, 1.9):
+        start(at(starter, hours), 1)
+    (message,) = messages(starter)
+    assert message["MessageAttributes"]["outcome"]["StringValue"] == "Waiting"
+    assert "your account's quota 'ml.g4dn.xlarge for spot training job usage' allows is in use" in message["Message"]
+    start(at(starter, 2), 1)
+    assert answers(starter)[-1] == ("QuotaError", "quota in use for 2 h 00 min")
+    start(at(starter, 2), 2)
+    assert answers(starter)[-1] == ("QuotaInUse", "")
+    start(at(starter, 12), 2)
+    assert answers(starter)[-1] == ("CapacityExhausted", "no time left")
+    assert len(messages(starter)) == 1
+
+
+def test_a_quota_of_zero_is_left_for_the_next_rung_known_or_refused(starter: Starter) -> None:
+    record(starter)
+    above_quota(starter, 0)
+    start(starter, 1)
+    start(starter, 2)
+    assert answers(starter)[-1] == ("QuotaExhausted", "quota 0")
+    settings = {"model": "yolov8n-seg.yaml", "instance_types": ["ml.p5.48xlarge", "ml.g5.xlarge"]}
+    starter.trainer.runs.update(RUN, settings=settings, climb=None)
+    start(starter, 1)
+    assert answers(starter)[-1] == ("QuotaError", "quota 0, skipped")

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from traindrop import jobs
+from traindrop.rungs import Rung
 from training_entry import metrics, samples
 from training_entry.checkpoints import History, Store
 from training_entry.epochs import Epochs
@@ -45,11 +46,12 @@ def test_every_metric_definition_finds_its_value_in_the_line() -> None:
     request = jobs.training_job_request(
         name="n",
         run={"run_id": "r", "dataset": "d", "slug": "d", "prefix": "datasets/d/", "settings": {}},
-        rung=jobs.Rung("ml.g4dn.xlarge", True),
+        rung=Rung("ml.g4dn.xlarge", True),
         places=jobs.Places("ds", "art", "role", "image"),
         code_prefix="code/x/",
         weights_uri=None,
         runtime_seconds=3600,
+        wait_seconds=7200,
     )
     definitions = request["AlgorithmSpecification"]["MetricDefinitions"]
     values = {}
