@@ -132,6 +132,14 @@ def test_a_job_that_the_record_has_running_counts_with_what_sagemaker_says_of_it
     assert starter.trainer.runs.get(RUN)["jobs"][1]["max_runtime_seconds"] == 12_125
 
 
+def test_a_job_that_is_gone_and_made_again_under_its_name_is_not_an_earlier_one(starter: Starter) -> None:
+    record(starter, job(name=f"{RUN}-2"))
+    assert start(starter, 2) == "started"
+    (made,) = starter.trainer.runs.get(RUN)["jobs"]
+    # $5 / 1.408 x 3600 = 12,784.1 s.
+    assert made["max_runtime_seconds"] == 12_784
+
+
 @pytest.mark.parametrize(("epochs", "answer"), [(0, "send_task_failure"), (3, "send_task_success")])
 def test_a_run_that_has_spent_its_money_starts_no_job(starter: Starter, epochs: int, answer: str) -> None:
     record(starter, job(epochs=epochs, seconds_billed=24_400))
