@@ -91,24 +91,27 @@ def _apart(sure: Candidates, most: float) -> NDArray[np.intp]:
     return np.array(kept, np.intp)
 
 
-def mask(likeness: Floats, box: Floats, letterbox: Letterbox, imgsz: tuple[int, int]) -> tuple[Image, int, int]:
-    """The pixels of the image that belong to an object, within its box.
+def mask(
+    likeness: Floats, box: Floats, letterbox: Letterbox, imgsz: tuple[int, int], step: int = 1
+) -> tuple[Image, int, int]:
+    """The pixels of the image that belong to an object, within its box; or squares of `step` pixels a side.
 
     Args:
         likeness: how much each prototype's pixel is the object's, above 0 where it is.
         box: left, top, right, bottom in pixels of the image.
         letterbox: how the image lay in what the model saw.
         imgsz: rows and columns of that.
+        step: 1, or more for an image so large that its pixels show nothing that the prototypes know.
 
     Returns:
-        Rows and columns of 0 and 1, and the column and the row of the image at which they begin.
+        Rows and columns of 0 and 1, and the column and the row of the image, in steps, at which they begin.
     """
-    (left, top), (right, bottom) = np.ceil(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+    left, top, right, bottom = np.ceil(box / step).astype(int)
     if right <= left or bottom <= top:
         return np.zeros((0, 0), np.uint8), left, top
     (across, down), (rows, columns) = letterbox.scale, likeness.shape
-    x = ((np.arange(left, right) + 0.5) * across + letterbox.left) * columns / imgsz[1] - 0.5
-    y = ((np.arange(top, bottom) + 0.5) * down + letterbox.top) * rows / imgsz[0] - 0.5
+    x = ((np.arange(left, right) + 0.5) * step * across + letterbox.left) * columns / imgsz[1] - 0.5
+    y = ((np.arange(top, bottom) + 0.5) * step * down + letterbox.top) * rows / imgsz[0] - 0.5
     first_column, weights_x = _between(x, columns)
     first_row, weights_y = _between(y, rows)
     part = likeness[first_row : first_row + weights_y.shape[1], first_column : first_column + weights_x.shape[1]]

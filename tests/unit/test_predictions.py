@@ -158,6 +158,17 @@ def test_a_mask_lies_where_its_box_is_and_follows_the_prototypes() -> None:
     assert not pixels[:, 96 - 11 :].any()
 
 
+def test_a_mask_in_steps_is_the_same_but_coarser() -> None:
+    letterbox = Letterbox.of(image(192, 128), METADATA)
+    likeness = np.full((16, 24), -1, np.float32)
+    likeness[:, :12] = 1
+    box = np.array([12, 20, 150, 100], np.float32)
+    pixels, left, top = predictions.mask(likeness, box, letterbox, (64, 96), 4)
+    assert (left, top, pixels.shape) == (3, 5, (20, 35))
+    assert pixels[:, : 24 - 3].all()
+    assert not pixels[:, 24 - 3 :].any()
+
+
 @pytest.mark.parametrize("box", [(5, 5, 5, 9), (5, 9, 9, 9), (7, 7, 6, 6), (0.2, 0, 0.9, 9)])
 def test_an_empty_box_has_an_empty_mask(box: tuple[float, ...]) -> None:
     letterbox = Letterbox.of(image(192, 128), METADATA)
