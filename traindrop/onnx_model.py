@@ -36,8 +36,7 @@ class Model:
         try:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no common ancestor but this
-            said = " ".join(str(error).split())[:200]
-            raise UnknownModel(f"ONNX Runtime cannot load it ({said}); fetch or export it anew") from error
+            raise UnknownModel(f"ONNX Runtime cannot load it ({_said(error)}); fetch or export it anew") from error
         metadata = Metadata.read(session.get_modelmeta().custom_metadata_map)
         given, wanted = session.get_inputs(), [1, 3, *metadata.imgsz]
         # A dimension that may vary has a name for its size, or none.
@@ -56,7 +55,14 @@ class Model:
         """What the model sees in a picture (1 x 3 x rows x columns): candidates, and the prototypes of their masks.
 
         Raises:
-            UnknownModel: the outputs are not those of a YOLO model.
+            UnknownModel: it cannot be run, or its outputs are not those of a YOLO model.
         """
-        outputs = self.session.run(None, {self.session.get_inputs()[0].name: picture})
+        try:
+            outputs = self.session.run(None, {self.session.get_inputs()[0].name: picture})
+        except Exception as error:  # as above
+            raise UnknownModel(f"ONNX Runtime cannot run it ({_said(error)}); export it anew") from error
         return candidates(outputs, self.metadata), outputs[1][0] if self.metadata.task == "segment" else None
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
