@@ -112,19 +112,15 @@ def mask(
     (across, down), (rows, columns) = letterbox.scale, likeness.shape
     x = ((np.arange(left, right) + 0.5) * step * across + letterbox.left) * columns / imgsz[1] - 0.5
     y = ((np.arange(top, bottom) + 0.5) * step * down + letterbox.top) * rows / imgsz[0] - 0.5
-    first_column, weights_x = _between(x, columns)
-    first_row, weights_y = _between(y, rows)
-    part = likeness[first_row : first_row + weights_y.shape[1], first_column : first_column + weights_x.shape[1]]
-    return (weights_y @ part @ weights_x.T > 0).astype(np.uint8), left, top
+    return (_between(_between(likeness, x, 1), y, 0) > 0).astype(np.uint8), left, top
 
 
-def _between(positions: NDArray[np.float64], count: int) -> tuple[int, Floats]:
-    """Linear interpolation as a matrix: the first sample that it needs, and each position's weights of those."""
-    at = np.clip(positions, 0, count - 1)
-    low = np.minimum(np.floor(at).astype(int), max(count - 2, 0))
-    first, used = int(low[0]), min(int(low[-1]) + 2, count) - int(low[0])
-    weights = np.zeros((len(at), used), np.float32)
-    rows = np.arange(len(at))
-    weights[rows, low - first] = 1 - (at - low)
-    weights[rows, np.minimum(low - first + 1, used - 1)] += at - low
-    return first, weights
+def _between(samples: Floats, positions: NDArray[np.float64], axis: int) -> Floats:
+    """Samples at positions between them along an axis, linearly; beyond the last one as there."""
+    at = np.clip(positions, 0, samples.shape[axis] - 1)
+    low = np.floor(at).astype(np.intp)
+    high = np.minimum(low + 1, samples.shape[axis] - 1)
+    part = np.expand_dims((at - low).astype(np.float32), 1 - axis)
+    below = samples.take(low, axis)
+    found: Floats = below + (samples.take(high, axis) - below) * part
+    return found

@@ -26,21 +26,25 @@ def compare(
     return {
         "predictions": len(found),
         "ours": sum(map(len, outlines)),
-        "matched": round(sum(overlap >= 0.95 for overlap in found) / len(found), 4),
-        "matched_onnx": round(sum(overlap >= 0.95 for overlap in found_onnx) / len(found_onnx), 4),
+        "matched": round(sum(overlap >= _SAME for overlap in found) / len(found), 4),
+        "matched_onnx": round(sum(overlap >= _SAME for overlap in found_onnx) / len(found_onnx), 4),
         "mean_mask_iou": round(sum(found) / len(found), 4),
         "least_mask_iou": round(min(found), 4),
     }
 
 
+_SAME = 0.99
+"""Intersection over union from which on two outlines are the same."""
 _MODELS: dict[str, Any] = {}
 
 
 def _overlaps(model: str, image: str, outlines: list[list[list[float]]], imgsz: int) -> list[float]:
-    """For each prediction the intersection over union of its mask with the outline of ours that is nearest."""
+    """For each prediction the intersection over union of its mask's outline with the nearest of ours."""
     import cv2
     import numpy as np
     from ultralytics import YOLO
+
+    from traindrop.outlines import trace
 
     asked = _MODELS.setdefault(model, YOLO(model, task="segment"))
     result = asked.predict(
@@ -49,13 +53,13 @@ def _overlaps(model: str, image: str, outlines: list[list[list[float]]], imgsz: 
     if result.masks is None:
         return []
     height, width = result.orig_shape
-    ours = []
-    for outline in outlines:
-        drawn = np.zeros((2 * height, 2 * width), np.uint8)
-        cv2.fillPoly(drawn, [np.round(np.array(outline) * 2 - 0.5).astype(np.int32)], 1)
-        ours.append(drawn.astype(bool))
-    found = []
-    for mask in result.masks.data.numpy().astype(bool):
-        theirs = mask.repeat(2, axis=0).repeat(2, axis=1)
-        found.append(max((float((theirs & one).sum() / (theirs | one).sum()) for one in ours), default=0.0))
-    return found
+
+    def drawn(outline: Any) -> Any:
+        pixels = np.zeros((2 * height, 2 * width), np.uint8)
+        cv2.fillPoly(pixels, [np.round(np.array(outline) * 2 - 0.5).astype(np.int32)], 1)
+        return pixels
+
+    ours = [drawn(outline) for outline in outlines]
+    # A mask may have holes and several parts; a polygon is the outline of the largest.
+    theirs = [drawn(trace(np.asarray(mask, np.uint8))) for mask in result.masks.data.numpy()]
+    return [max((float((mask & one).sum() / (mask | one).sum()) for one in ours), default=0.0) for mask in theirs]
