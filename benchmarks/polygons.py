@@ -207,8 +207,8 @@ def show(figures: dict[str, Any]) -> int:
         or figures["mean_iou_before"] - figures["mean_iou_after"] > MOST_LOST
         or figures["mean_iou_after"] < figures["mean_iou_without_straightening"] - MOST_LOST / 10
         or figures["seconds_a_plan"]["median"] > MOST_SECONDS
-        # Of the slowest case the fastest, which other work on the machine disturbs least.
-        or figures["seconds_a_large_plan_at_1024"]["fastest"] > MOST_SECONDS
+        # Of two cores, whatever else runs there: this one keeps both busy.
+        or figures["seconds_a_large_plan_at_1024"]["processor_median"] / 2 > MOST_SECONDS
         or job["largest_difference"] > job["tolerance"]
         or min(theirs["matched"], theirs["matched_onnx"]) < LEAST_MATCHED
     )
