@@ -149,3 +149,7 @@ def test_area_and_perimeter_are_in_pixels() -> None:
     room = np.array(L_SHAPE, float)
     assert (outlines.area(room), outlines.perimeter(room)) == (8400, 440)
     assert outlines.area(room[::-1]) == 8400
+
+
+def test_what_is_simplified_too_far_is_simplified_less() -> None:
+    assert outlines.sound(outlines.simplify(outlines.trace(canvas((10, 10, 40, 12))), 0.5))

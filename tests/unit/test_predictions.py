@@ -183,3 +183,11 @@ def test_a_mask_of_the_whole_image_is_whole_whatever_the_prototypes(shape: tuple
     pixels, left, top = predictions.mask(np.ones(shape, np.float32), box, letterbox, (64, 96))
     assert (left, top, pixels.shape) == (0, 0, (70, 50))
     assert pixels.all()
+
+
+def test_a_pixel_is_judged_at_its_middle() -> None:
+    letterbox = Letterbox.of(image(192, 128), METADATA)
+    rising = np.tile(np.arange(24, dtype=np.float32) - 11.4, (16, 1))
+    pixels, _, _ = predictions.mask(rising, np.array([0, 0, 192, 128], np.float32), letterbox, (64, 96))
+    # Prototype 11.4 lies at 95.2 pixels; the middle of pixel 95 is beyond.
+    assert pixels[0].tolist() == [0] * 95 + [1] * 97
