@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from traindrop.object_reads import Piece
@@ -14,7 +14,7 @@ class PlainReads:
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
 
-    def fetch(self, pieces: Sequence[Piece]) -> Iterator[tuple[int, bytes]]:
+    def fetch(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, bytes]]:
         for index, piece in enumerate(pieces):
             pinned = {"IfMatch": piece.etag} if piece.etag else {}
             span = f"bytes={piece.start}-{piece.end - 1}"

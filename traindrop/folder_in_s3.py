@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from traindrop.images import HEAD_BYTES, TAIL_BYTES
 from traindrop.member_names import collision_of, fault_of
 from traindrop.object_reads import ObjectGone, ObjectReads, Piece, can_be_read
 from traindrop.problems import Problem
+from traindrop.read_ahead import ReadAhead
 from traindrop.sources import MAX_ENTRIES, READ_LIMIT, SourceError, within_budget
 
 if TYPE_CHECKING:
@@ -28,21 +30,47 @@ _THREADS = 8
 class FolderSource:
     """A dataset as objects below `datasets/<name>/`."""
 
-    def __init__(self, s3: S3Client, reads: ObjectReads, bucket: str, prefix: str) -> None:
-        """List everything below the prefix.
+    def __init__(
+        self, s3: S3Client, reads: ObjectReads, bucket: str, prefix: str, *, at_rest_since: float = math.inf
+    ) -> None:
+        """List everything below the prefix, and read labels meanwhile.
+
+        Args:
+            s3: lists, and reads single objects.
+            reads: reads many.
+            bucket: where the dataset lies.
+            prefix: its folder, with the slash.
+            at_rest_since: epoch seconds; as soon as a later file is found no more is read ahead, because the upload
+                goes on and nobody will ask for it.
 
         Raises:
             SourceError: a name is none that any disk takes, is there twice, or there are too many.
         """
-        self._s3, self._reads, self._bucket, self._prefix = s3, reads, bucket, prefix
+        self._s3, self._reads, self._bucket, self._prefix = s3, ReadAhead(reads), bucket, prefix
         self.root, self.checksum, self.archive_bytes = "", "md5", 0
         self.image_sample: int | None = _IMAGE_SAMPLE
-        found: list[File] = []
-        newest = 0.0
-        for item in objects_below(s3, bucket, prefix):
+        with self._reads:
+            found = list(self._listed(at_rest_since))
+            self.files: Mapping[str, File] = {file.name: file for file in sorted(found, key=lambda file: file.name)}
+            above = collision_of(self.files)
+        if above:
+            raise SourceError(
+                Problem(
+                    "folder.name_collision",
+                    f"{above!r:.200} is there twice, or both as a file and as a folder; delete one of them",
+                    [prefix + above],
+                )
+            )
+
+    def _listed(self, at_rest_since: float) -> Iterator[File]:
+        """Every file of the dataset; what looks like a label of train or val begins to be read."""
+        count, newest = 0, 0.0
+        for item in objects_below(self._s3, self._bucket, self._prefix):
             modified = item["LastModified"].timestamp()
             newest = max(newest, modified)
-            name = item["Key"][len(prefix) :]
+            if modified > at_rest_since:
+                self._reads.stop()
+            name = item["Key"][len(self._prefix) :]
             if not name or name.endswith("/") or is_noise(name):
                 continue
             if fault := fault_of(name):
@@ -54,26 +82,20 @@ class FolderSource:
                         [item["Key"]],
                     )
                 )
-            if len(found) >= MAX_ENTRIES:
+            count += 1
+            if count > MAX_ENTRIES:
                 raise SourceError(
                     Problem(
                         "folder.too_many_files",
                         f"the dataset holds more than {MAX_ENTRIES} files, which is all that are accepted; "
                         "drop fewer, larger ones",
-                        [prefix],
+                        [self._prefix],
                     )
                 )
-            found.append(File(name, item["Size"], item["ETag"].strip('"'), modified))
+            if name.endswith(".txt") and "test" not in name.split("/") and item["Size"] and can_be_read(item["Key"]):
+                self._reads.begin(Piece(item["Key"], 0, item["Size"]))
+            yield File(name, item["Size"], item["ETag"].strip('"'), modified)
         self.newest = datetime.fromtimestamp(newest, UTC)
-        self.files: Mapping[str, File] = {file.name: file for file in sorted(found, key=lambda file: file.name)}
-        if above := collision_of(self.files):
-            raise SourceError(
-                Problem(
-                    "folder.name_collision",
-                    f"{above!r:.200} is there twice, or both as a file and as a folder; delete one of them",
-                    [prefix + above],
-                )
-            )
 
     def read(self, name: str) -> bytes:
         """Content of an object.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -76,7 +77,7 @@ class Gate:
             source: Source = (
                 ArchiveSource(self.s3, self.reads(drop["bucket"]), drop["bucket"], drop["key"])
                 if drop["form"] == "archive"
-                else FolderSource(self.s3, self.reads(drop["bucket"]), drop["bucket"], drop["prefix"])
+                else self._folder(drop, run_id, now)
             )
             rest = self.quiet_period_seconds - (now - source.newest.timestamp())
             if drop["form"] == "folder" and rest > 0:
@@ -95,7 +96,7 @@ class Gate:
             verdict = Verdict(drop["dataset"], "segment", {}, {}, [error.problem])
             return self._rejected(run, verdict, incomplete=False)
         if drop["form"] == "folder" and found.verdict.may_be_uploading and now < window_ends:
-            return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
+            return self._uploading(run, min(self.quiet_period_seconds, window_ends - now), incomplete=True)
         if drop["form"] == "folder":
             settle(self.claims, drop["dataset"], run_id, at=now, lasts_seconds=self.upload_window_seconds + 3600)
         if not found.verdict.ok:
@@ -103,6 +104,13 @@ class Gate:
                 run, found.verdict, incomplete=drop["form"] == "folder" and found.verdict.may_be_uploading
             )
         return self._accepted(run, source, found)
+
+    def _folder(self, drop: Mapping[str, Any], run_id: str, now: float) -> FolderSource:
+        """The folder; labels are read ahead unless it is still being uploaded, or was found at rest and incomplete."""
+        incomplete = (self.runs.find(run_id) or {}).get("incomplete")
+        at_rest_since = -math.inf if incomplete else now - self.quiet_period_seconds
+        reads = self.reads(drop["bucket"])
+        return FolderSource(self.s3, reads, drop["bucket"], drop["prefix"], at_rest_since=at_rest_since)
 
     def _bucket_settings(self, bucket: str) -> Layer | None:
         """`datasets/training.yaml`, the settings for the whole bucket, if there is one."""
@@ -114,8 +122,8 @@ class Gate:
                 return None
             raise
 
-    def _uploading(self, run: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        self._record(run, status="Uploading")
+    def _uploading(self, run: Mapping[str, Any], seconds: float, **found: bool) -> dict[str, Any]:
+        self._record(run, status="Uploading", **found)
         return {
             "verdict": "uploading",
             "run_id": run["run_id"],

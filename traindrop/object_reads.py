@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,8 +31,10 @@ class Piece:
 class ObjectReads(Protocol):
     """A way to read many pieces of one bucket's objects."""
 
-    def fetch(self, pieces: Sequence[Piece]) -> Iterator[tuple[int, bytes]]:
+    def fetch(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, bytes]]:
         """Index and bytes of each piece, as they arrive; fewer bytes where the object ends within it.
+
+        No more pieces are taken than are read at once, so they may be named as they become known.
 
         Raises:
             ObjectGone: an object is not there, or not the one that was meant.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from obstore import get_async, get_range_async
@@ -49,12 +49,13 @@ class StoreReads:
         """Keep the store, which retries by itself."""
         self._store = store
 
-    def fetch(self, pieces: Sequence[Piece]) -> Iterator[tuple[int, bytes]]:
+    def fetch(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, bytes]]:
         """Index and bytes of each piece; see `ObjectReads`."""
         loop = _Loop()
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.get_loop()
-            running: dict[asyncio.Task[bytes], int] = {}
+            waiting = enumerate(pieces)
+            running: dict[asyncio.Task[bytes], tuple[int, int]] = {}
             done: list[asyncio.Task[bytes]] = []
 
             def finish(task: asyncio.Task[bytes]) -> None:
@@ -64,20 +65,22 @@ class StoreReads:
                 elif not task.cancelled():
                     task.exception()  # of many failures the first is told
 
-            begun = in_flight = 0
+            in_flight = 0
             try:
-                while begun < len(pieces) or running:
-                    while begun < len(pieces) and len(running) < _AT_ONCE and in_flight < _BYTES_AT_ONCE:
-                        task = loop.create_task(self._read(pieces[begun]))
+                while True:
+                    while len(running) < _AT_ONCE and in_flight < _BYTES_AT_ONCE and (item := next(waiting, None)):
+                        index, piece = item
+                        task = loop.create_task(self._read(piece))
                         task.add_done_callback(finish)
-                        running[task] = begun
-                        in_flight += pieces[begun].end - pieces[begun].start
-                        begun += 1
+                        running[task] = index, piece.end - piece.start
+                        in_flight += piece.end - piece.start
+                    if not running:
+                        break
                     loop.run_forever()
                     while done:
                         task = done.pop()
-                        index = running.pop(task)
-                        in_flight -= pieces[index].end - pieces[index].start
+                        index, size = running.pop(task)
+                        in_flight -= size
                         yield index, task.result()
             finally:
                 for task in done:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.memory_source import MemorySource
+from tests.plain_reads import PlainReads
 from tests.stack import dataset_files
 from traindrop.gate import Gate
 from traindrop.problems import Verdict
+from traindrop.read_ahead import ReadAhead
 from traindrop.validation import validate
 
 RUN = {"slug": "rooms-0a1b2c3d"}
@@ -114,3 +117,24 @@ def test_weights_that_are_named_and_not_used_are_a_contradiction(gate: Gate) -> 
     verdict = judged(gate, "best", "train: {pretrained: false}")
     assert [problem.code for problem in verdict.errors] == ["settings.pretrained_off"]
     assert judged(gate, "best", "train: {pretrained: true}").ok
+
+
+@pytest.mark.parametrize(
+    ("record", "seconds_ago", "read_ahead"),
+    [(None, 200, True), ({"status": "Uploading"}, 200, True), ({"incomplete": True}, 200, False), (None, 100, False)],
+)
+def test_labels_are_read_ahead_where_they_are_likely_to_be_judged(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, record: dict[str, Any] | None, seconds_ago: float, read_ahead: bool
+) -> None:
+    for key, content in dataset_files().items():
+        s3.put_object(Bucket="data", Key=f"datasets/rooms/{key}", Body=content)
+    uploaded = s3.head_object(Bucket="data", Key="datasets/rooms/data.yaml")["LastModified"].timestamp()
+    begun: list[str] = []
+    monkeypatch.setattr(ReadAhead, "begin", lambda self, piece: begun.extend([piece.key] * bool(self._room)))
+    runs: Any = SimpleNamespace(find=lambda _: record)
+    nothing: Any = None
+    gate = Gate(s3, lambda bucket: PlainReads(s3, bucket), runs, nothing, "artifacts", 120, 3600, lambda: 0.0)
+    source = gate._folder({"bucket": "data", "prefix": "datasets/rooms/"}, "run", uploaded + seconds_ago)
+    labels = [f"datasets/rooms/{name}" for name in source.files if name.endswith(".txt")]
+    assert labels
+    assert sorted(begun) == (labels if read_ahead else [])

@@ -8,6 +8,7 @@ import pytest
 
 from tests.plain_reads import PlainReads
 from traindrop.folder_in_s3 import FolderSource
+from traindrop.read_ahead import ReadAhead
 from traindrop.sources import SourceError
 from traindrop.zip_in_s3 import ArchiveSource
 
@@ -102,3 +103,22 @@ def test_a_folder_lists_what_lies_below_it_and_when_the_last_came(s3: Any) -> No
     assert sorted(source.files) == ["data.yaml", "images/1.jpg"]
     assert source.read("data.yaml") == b"x"
     assert source.newest.year >= 2024
+
+
+def test_labels_begin_to_be_read_while_a_folder_is_listed_and_each_is_read_once(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = [f"labels/{split}/{number}.txt" for split in ("train", "val") for number in range(5)]
+    others = ["data.yaml", "images/train/1.png", "labels/test/1.txt", "test/labels/1.txt", "labels//1.txt"]
+    contents = {name: f"content of {name}".encode() for name in (*labels, *others)} | {"labels/empty.txt": b""}
+    for name, content in contents.items():
+        s3.put_object(Bucket="data", Key=f"datasets/rooms/{name}", Body=content)
+    begun: list[str] = []
+    begin = ReadAhead.begin
+    monkeypatch.setattr(ReadAhead, "begin", lambda self, piece: begin(self, piece) or begun.append(piece.key))  # type: ignore[func-returns-value]
+    got: list[str] = []
+    s3.meta.events.register("before-call.s3.GetObject", lambda params, **_: got.append(params["url_path"]))
+    source = FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms/")
+    assert begun == [f"datasets/rooms/{name}" for name in labels]
+    assert dict(source.contents(list(contents))) == contents
+    assert len(got) == len(set(got)) == len(labels) + len(others)

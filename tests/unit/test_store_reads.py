@@ -62,6 +62,14 @@ def test_no_more_is_under_way_than_memory_has_room_for(store: MemoryStore, monke
     assert 2 <= reads.most <= 10
 
 
+def test_pieces_are_taken_as_they_are_read(store: MemoryStore) -> None:
+    taken: list[Piece] = []
+    arriving = StoreReads(store).fetch(piece for piece in pieces() if not taken.append(piece))  # type: ignore[func-returns-value]
+    next(arriving)
+    assert len(taken) <= 256
+    assert len(list(arriving)) == COUNT - 1
+
+
 def test_reads_can_be_left_half_way_and_nested(store: MemoryStore) -> None:
     reads = StoreReads(store)
     for _ in range(30):
