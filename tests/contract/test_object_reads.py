@@ -27,6 +27,7 @@ PLAIN = (
     "g\\h",
 )
 FOLDER = "datasets/My rooms + m\u00e1s/"
+NOT_AHEAD = {"at_rest_since": 0.0}
 ODD = ("images//1.txt", "images/./2.txt")
 
 
@@ -49,9 +50,9 @@ def put(cloud: LocalCloud, bucket: str, *keys: str) -> dict[str, bytes]:
     return contents
 
 
-def source(cloud: LocalCloud, bucket: str) -> FolderSource:
+def source(cloud: LocalCloud, bucket: str, **how: float) -> FolderSource:
     reads = environment.object_reads(bucket)
-    return FolderSource(cloud.client("s3"), reads, bucket, FOLDER)
+    return FolderSource(cloud.client("s3"), reads, bucket, FOLDER, **how)
 
 
 def test_any_key_that_can_be_in_a_dataset_is_read(cloud: LocalCloud, bucket: str) -> None:
@@ -70,16 +71,18 @@ def test_any_key_that_can_be_in_a_dataset_is_read(cloud: LocalCloud, bucket: str
 
 def test_many_objects_are_read_though_a_hundred_calls_fail(cloud: LocalCloud, bucket: str) -> None:
     contents = put(cloud, bucket, *[f"{number}.txt" for number in range(200)])
-    found = source(cloud, bucket)
+    found = source(cloud, bucket, **NOT_AHEAD)
     meant: dict[str, Any] = {"service": "s3", "operation": "GetObject", "times": 35}
     cloud.inject({"api": [{**meant, "error": error} for error in ("SlowDown", "InternalError", "reset")]})
     assert dict(found.contents(list(contents))) == contents
     assert not cloud.faults().get("api")
+    cloud.inject({"api": [{**meant, "error": error} for error in ("SlowDown", "InternalError", "reset")]})
+    assert dict(source(cloud, bucket).contents(list(contents))) == contents, "read ahead or not"
 
 
 def test_a_file_that_vanishes_or_is_replaced_is_an_upload_that_has_not_ended(cloud: LocalCloud, bucket: str) -> None:
     put(cloud, bucket, "gone.txt", "replaced.txt")
-    found = source(cloud, bucket)
+    found = source(cloud, bucket, **NOT_AHEAD)
     cloud.client("s3").delete_object(Bucket=bucket, Key=f"{FOLDER}gone.txt")
     put(cloud, bucket, "replaced.txt")
     cloud.client("s3").put_object(Bucket=bucket, Key=f"{FOLDER}replaced.txt", Body=b"other")
