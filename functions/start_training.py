@@ -11,7 +11,7 @@ from environment import ENVIRONMENT, aws_errors_named, claims, client, places, t
 from events import Start, received
 
 from traindrop.quotas import Quotas
-from traindrop.training import Starter
+from traindrop.starting import Starter
 
 logger = Logger()
 

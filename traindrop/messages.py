@@ -6,15 +6,14 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
 from traindrop import receipt_text
-from traindrop.figures import dollars, duration, moment, not_trained_on
+from traindrop.figures import dollars, duration, not_trained_on
 from traindrop.plain_text import printable, shell_word
 from traindrop.pricing import PRICE_DATE, PRICE_REGION
-from traindrop.rungs import Rung, told
+from traindrop.rungs import told
 
 Outcome = Literal["Started", "Waiting", "Completed", "Rejected", "Failed", "Stopped", "Unchanged"]
 _SUBJECT_LIMIT = 100
@@ -165,39 +164,6 @@ def started(
             f"of {PRICE_REGION}, {PRICE_DATE}.",
             _warned(run),
             f"The training job: {job_link}",
-        ],
-        run,
-    )
-
-
-def waiting(
-    run: Mapping[str, Any],
-    *,
-    rung: Rung,
-    reason: str,
-    since: datetime,
-    until: datetime,
-    higher: Sequence[Rung],
-    ends: datetime,
-) -> Message:
-    """A run has had no instance for a while: what it waits for, until when, what comes then, how to end it."""
-    then = (
-        f"If none comes until {moment(until)}, it tries {', then '.join(map(str, higher))}."
-        if higher
-        else "It is the last one on the run's list."
-    )
-    stop = f"  aws stepfunctions stop-execution --execution-arn {run['execution_arn']}"
-    return compose(
-        "Waiting",
-        f"waiting for {rung} since {moment(since)}",
-        [
-            f"No instance trains since {moment(since)}: {reason}. {then} It waits until {moment(ends)} at most "
-            "(max_wait_hours).",
-            "Nothing is charged while it waits, and there is nothing to do: training begins, or goes on from the last "
-            "checkpoint, by itself.",
-            f"To stop it:\n{stop}",
-            "To wait less, stop it, list other instance_types or set on_demand_fallback: true or a shorter "
-            "capacity_patience_hours in training.yaml, and start the dataset again.",
         ],
         run,
     )

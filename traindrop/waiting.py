@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from traindrop import messages
 from traindrop.climb import Ladder
+from traindrop.figures import moment
+from traindrop.messages import Message, compose
 from traindrop.notifying import publish_once
+from traindrop.rungs import Rung
 from traindrop.runs import Runs
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class WaitingNotice:
     def send(self, run: Mapping[str, Any], ladder: Ladder, *, reason: str, since: float, until: float) -> None:
         """Tell what a run waits for, since when and until when, and what comes then."""
         attempt = int(run["attempt"])
-        message = messages.waiting(
+        message = _message(
             run,
             rung=ladder.rung(attempt),
             reason=reason,
@@ -45,3 +47,36 @@ class WaitingNotice:
             ends=datetime.fromtimestamp(ladder.began + ladder.max_wait_seconds, UTC),
         )
         publish_once(self.sns, self.topic_arn, message, runs=self.runs, run_id=run["run_id"], flag=_FLAG)
+
+
+def _message(
+    run: Mapping[str, Any],
+    *,
+    rung: Rung,
+    reason: str,
+    since: datetime,
+    until: datetime,
+    higher: Sequence[Rung],
+    ends: datetime,
+) -> Message:
+    """A run has had no instance for a while: what it waits for, until when, what comes then, how to end it."""
+    then = (
+        f"If none comes until {moment(until)}, it tries {', then '.join(map(str, higher))}."
+        if higher
+        else "It is the last one on the run's list."
+    )
+    stop = f"  aws stepfunctions stop-execution --execution-arn {run['execution_arn']}"
+    return compose(
+        "Waiting",
+        f"waiting for {rung} since {moment(since)}",
+        [
+            f"No instance trains since {moment(since)}: {reason}. {then} It waits until {moment(ends)} at most "
+            "(max_wait_hours).",
+            "Nothing is charged while it waits, and there is nothing to do: training begins, or goes on from the last "
+            "checkpoint, by itself.",
+            f"To stop it:\n{stop}",
+            "To wait less, stop it, list other instance_types or set on_demand_fallback: true or a shorter "
+            "capacity_patience_hours in training.yaml, and start the dataset again.",
+        ],
+        run,
+    )

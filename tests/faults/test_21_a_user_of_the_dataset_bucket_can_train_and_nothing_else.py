@@ -18,7 +18,7 @@ from tests.faults.conftest import Rows
 from tests.faults.jobs import findings
 from tests.stack import Stack, dataset_files, eventually, zipped
 from traindrop.jobs import Places
-from traindrop.training import Starter
+from traindrop.starting import Starter
 
 pytestmark = pytest.mark.long
 PROMISE = "can start trainings of his data, nothing else"

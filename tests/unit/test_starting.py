@@ -17,7 +17,8 @@ from tests.unit.test_runs import make_runs_table
 from traindrop.jobs import Places
 from traindrop.quotas import Quotas
 from traindrop.runs import Claims, Runs
-from traindrop.training import Starter, Trainer
+from traindrop.starting import Starter
+from traindrop.training import Trainer
 from traindrop.waiting import WaitingNotice
 
 NOW = datetime(2026, 11, 12, 12, tzinfo=UTC)
