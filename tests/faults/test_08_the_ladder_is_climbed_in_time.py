@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.conftest import Rows
 from tests.faults.ends import physical_id
-from tests.faults.training import epochs_of, hosts, resumed_from
+from tests.faults.training import epochs_of, hosts, plans, resumed_from
 from tests.stack import FAST, Stack, dataset_files, eventually
 
 pytestmark = pytest.mark.long
@@ -36,6 +37,14 @@ def jobs_of(stack: Stack, run_id: str) -> list[dict[str, Any]]:
 
 def instances(jobs: list[dict[str, Any]]) -> list[tuple[str, bool]]:
     return [(job["ResourceConfig"]["InstanceType"], job["EnableManagedSpotTraining"]) for job in jobs]
+
+
+def was_taken(stack: Stack, run_id: str) -> bool:
+    """Whether a job of the run has lost its host and waits for another one."""
+    return any(
+        "TrainingStartTime" in job and job["SecondaryStatus"] in ("Interrupted", "Starting")
+        for job in stack.jobs(run_id)
+    )
 
 
 def test_all_spot_in_vain_ends_on_demand_within_the_one_time_of_the_run(stack: Stack, row: Rows) -> None:
@@ -112,14 +121,7 @@ def test_spot_that_does_not_come_back_is_left_for_the_next_rung_from_the_same_ch
     stack.drop_zip("no-return", dataset_files(marker="no-return", settings=settings))
     run_id = stack.execution("no-return", within=60)["name"]
 
-    def is_taken() -> bool:
-        return any(
-            job["SecondaryStatusTransitions"][-1]["Status"] in ("Interrupted", "Starting")
-            and "TrainingStartTime" in job
-            for job in stack.jobs(run_id)
-        )
-
-    eventually(is_taken, within=120, what="the interruption")
+    eventually(lambda: was_taken(stack, run_id), within=120, what="the interruption")
     stack.cloud.inject({"training": {"spot_never_returns": True}})
     execution = stack.ended("no-return", within=180)
     body = stack.message("no-return", "Completed", within=60)["body"]
@@ -194,3 +196,37 @@ def test_quotas_of_zero_are_skipped_and_all_of_them_end_the_run_with_their_names
     assert (none["error"], one["status"]) == ("QuotaExhausted", "SUCCEEDED")
     assert all(name in message["body"] for name in QUOTAS)
     assert "servicequotas/home/services/sagemaker/quotas" in message["body"]
+
+
+def test_a_real_training_goes_on_where_the_instance_was_taken_on_another_type(
+    real_stack: Stack, row: Rows, tmp_path: Path
+) -> None:
+    epochs, taken_after = 6, 3
+    line = row(
+        8,
+        fault="spot is taken back and never returns",
+        injected=f"real training, after epoch {taken_after} of {epochs}",
+        promise="trains on from the same checkpoints on the next type",
+    )
+    real_stack.cloud.inject({"training": {"interrupt_after_epochs": [taken_after], "spot_never_returns": True}})
+    files = plans(tmp_path / "plans", epochs=epochs, marker="another type")
+    files["training.yaml"] += b"capacity_patience_hours: 0.002\n"
+    real_stack.drop_zip("another-type", files)
+    execution = real_stack.execution("another-type", within=60)
+    eventually(lambda: was_taken(real_stack, execution["name"]), within=240, what="the interruption")
+    real_stack.cloud.inject({"training": {"spot_never_returns": True}})
+    ended = real_stack.ended("another-type", within=240)
+    jobs = jobs_of(real_stack, execution["name"])
+    logs = [lines for job in jobs for lines in hosts(real_stack, job["TrainingJobName"])]
+    trained = [epochs_of(lines) for lines in logs]
+    line.figure(
+        f"{', '.join(name for name, _ in instances(jobs))} trained epochs "
+        f"{', '.join(f'{found[0]}-{found[-1]}' for found in trained)} of {epochs}"
+    )
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert instances(jobs) == [(name, True) for name in TYPES]
+    assert resumed_from(logs[-1]) in (taken_after, taken_after - 1)
+    assert trained[-1] == list(range(int(resumed_from(logs[-1]) or 0) + 1, epochs + 1))
+    body = real_stack.message("another-type", "Completed", within=60)["body"]
+    assert f"{epochs} of {epochs} epochs" in body
+    assert f"ml.g4dn.xlarge spot: trained {taken_after} epochs, then no capacity in " in body

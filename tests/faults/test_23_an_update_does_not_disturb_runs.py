@@ -16,7 +16,12 @@ from local_cloud.process import ROOT, LocalCloud
 from tests.faults.conftest import Rows
 from tests.stack import Stack, dataset_files, eventually
 
-BEFORE = {"QuietPeriodSeconds": "4", "UploadWindowSeconds": "900", "ReconcilePeriodSeconds": "600"}
+BEFORE = {
+    "QuietPeriodSeconds": "4",
+    "UploadWindowSeconds": "900",
+    "ReconcilePeriodSeconds": "600",
+    "WaitingNoticeSeconds": "600",
+}
 AFTER = {
     "QuietPeriodSeconds": "3",
     "UploadWindowSeconds": "800",
