@@ -304,7 +304,12 @@ def test_what_one_job_measured_of_both_is_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ended", "words"), [("stopped", "The job was stopped"), ("runtime_exceeded", "The time or cost cap ended the job")]
+    ("ended", "words"),
+    [
+        ("stopped", "The job was stopped"),
+        ("runtime_exceeded", "The time or cost cap ended the job"),
+        ("capacity_exhausted", "No instance could be had to train on"),
+    ],
 )
 def test_it_says_why_a_run_ended_early(ended: str, words: str) -> None:
     assert words in Page(report(run=run(ended=ended), metrics=metrics(epochs_trained=3))).text
@@ -319,6 +324,14 @@ def test_it_says_how_many_images_were_left_out(images: int | None, told: int) ->
 @pytest.mark.parametrize(("missing", "told"), [({}, True), ({"samples": "why"}, True), ({"best.onnx": "why"}, False)])
 def test_it_tells_how_to_use_the_onnx_where_there_is_one(missing: dict[str, str], told: bool) -> None:
     assert ("traindrop polygons" in Page(report(metrics=metrics(missing=missing))).text) == told
+
+
+def test_a_climb_is_told_in_one_line_and_none_where_the_first_instance_trained() -> None:
+    first = {"attempt": 1, "instance_type": "ml.g4dn.xlarge", "spot": True, "result": "no capacity in 2 h 00 min"}
+    second = {**first, "attempt": 2, "instance_type": "ml.g5.xlarge", "result": "trained"}
+    told = "Instances tried: ml.g4dn.xlarge spot: no capacity in 2 h 00 min; ml.g5.xlarge spot: trained."
+    assert told in Page(report(run=run(climb=[first, second]))).text
+    assert "Instances tried" not in Page(report(run=run(climb=[{**first, "result": "trained"}]))).text
 
 
 def test_a_stopped_job_without_metrics_still_has_a_report() -> None:
