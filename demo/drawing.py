@@ -28,22 +28,42 @@ class Scan:
     outlines: list[NDArray[np.float64]]
 
 
-def scan(plan: Plan, size: int, rng: random.Random) -> Scan:
-    """Draw a plan and scan it: slightly turned, blurred, unevenly lit and noisy, `size` pixels wide and high."""
+@dataclass(frozen=True)
+class Style:
+    """How an office draws and scans its plans.
+
+    How heavy its lines are, whether rooms are furnished, between which degrees a sheet is turned and which sizes the
+    drawing has on it, and whether it is light ink on a blueprint instead of dark ink on paper.
+    """
+
+    heaviness: float = 1.0
+    furnished: bool = True
+    turn: tuple[float, float] = (-1.1, 1.1)
+    zoom: tuple[float, float] = (0.97, 1.03)
+    blueprint: bool = False
+
+
+PAPER = Style()
+BLUEPRINT = Style(heaviness=2.2, furnished=False, turn=(6.0, 16.0), zoom=(0.62, 0.8), blueprint=True)
+
+
+def scan(plan: Plan, size: int, rng: random.Random, style: Style = PAPER) -> Scan:
+    """Draw a plan and scan it: turned, blurred, unevenly lit and noisy, `size` pixels wide and high."""
     scale = _OVERSAMPLING * size / SHEET
     sheet = np.full((_OVERSAMPLING * size,) * 2, 255, np.uint8)
-    _draw(plan, Pen(sheet, scale), rng)
-    turn = cv2.getRotationMatrix2D((SHEET / 2, SHEET / 2), rng.uniform(-1.1, 1.1), rng.uniform(0.97, 1.03))
+    _draw(plan, Pen(sheet, scale, heaviness=style.heaviness), rng, furnished=style.furnished)
+    turn = cv2.getRotationMatrix2D((SHEET / 2, SHEET / 2), rng.uniform(*style.turn), rng.uniform(*style.zoom))
     turn[:, 2] += [rng.uniform(-8, 8), rng.uniform(-8, 8)]
     shown = turn.copy()
     shown[:, 2] *= scale
     sheet = cv2.warpAffine(sheet, shown, sheet.shape, flags=cv2.INTER_LINEAR, borderValue=255)
     small = cv2.resize(sheet, (size, size), interpolation=cv2.INTER_AREA)
     outlines = [np.array(room.outline, float) @ turn[:, :2].T + turn[:, 2] for room in plan.rooms]
-    return Scan(_through_scanner(small, rng), [np.clip(outline / SHEET, 0, 1) for outline in outlines])
+    picture = _through_scanner(small, rng, blueprint=style.blueprint)
+    return Scan(picture, [np.clip(outline / SHEET, 0, 1) for outline in outlines])
 
 
-def _draw(plan: Plan, pen: Pen, rng: random.Random) -> None:
+def _draw(plan: Plan, pen: Pen, rng: random.Random, *, furnished: bool) -> None:
     _walls(plan, pen, rng)
     for room in plan.rooms:
         if room.name in ("BATH", "WC") and rng.random() < 0.8:
@@ -60,7 +80,7 @@ def _draw(plan: Plan, pen: Pen, rng: random.Random) -> None:
             free[max(0, y0) : y1, max(0, x0) : x1] = 0
     for room in plan.rooms:
         _label(room, pen.inked(40, 0.9), free)
-    for room in plan.rooms:
+    for room in plan.rooms if furnished else ():
         furnish(pen.inked(105, 0.7), room, free, rng)
     _dimensions(plan, pen.inked(85, 0.6))
     _margin(pen.inked(60, 0.7), rng)
@@ -245,8 +265,8 @@ def _margin(pen: Pen, rng: random.Random) -> None:
     pen.text(578, 581, "N", 6)
 
 
-def _through_scanner(grey: Image, rng: random.Random) -> Image:
-    """Colour ink on tinted paper, uneven light, blur, grain and specks."""
+def _through_scanner(grey: Image, rng: random.Random, *, blueprint: bool) -> Image:
+    """Colour ink on tinted paper, or light ink on a blueprint; uneven light, blur, grain and specks."""
     noise = np.random.default_rng(rng.getrandbits(32))
     size = grey.shape[0]
     ink = rng.randint(16, 44) + np.array([rng.randint(-6, 12), rng.randint(-4, 4), rng.randint(-6, 6)], np.float32)
@@ -254,6 +274,8 @@ def _through_scanner(grey: Image, rng: random.Random) -> Image:
         ink = np.array([rng.randint(90, 130), rng.randint(45, 70), rng.randint(20, 40)], np.float32)
     light = rng.randint(236, 252)
     paper = np.array([light - rng.randint(2, 16), light - rng.randint(0, 6), light], np.float32)
+    if blueprint:
+        ink, paper = paper, np.array([rng.randint(120, 160), rng.randint(70, 95), rng.randint(25, 50)], np.float32)
     soft = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.35, 0.75) * size / SHEET).astype(np.float32) / 255
     slope_x, slope_y = rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from demo.drawing import Scan, scan
+from demo.drawing import PAPER, Scan, Style, scan
 from demo.layout import apartment
 
 DATA_YAML = """\
@@ -48,7 +48,9 @@ train:
 _QUALITY = 88
 
 
-def generate(directory: Path, *, train: int = 100, val: int = 25, size: int = 640, seed: int = 0) -> None:
+def generate(
+    directory: Path, *, train: int = 100, val: int = 25, size: int = 640, seed: int = 0, style: Style = PAPER
+) -> None:
     """Write a YOLO segmentation dataset with its `data.yaml` and `training.yaml` into a folder.
 
     Args:
@@ -57,13 +59,14 @@ def generate(directory: Path, *, train: int = 100, val: int = 25, size: int = 64
         val: how many plans to validate on.
         size: width and height of a picture in pixels.
         seed: decides every plan; plan number n of a split does not depend on how many there are.
+        style: how they are drawn.
     """
     for split, count in (("train", train), ("val", val)):
         images, labels = directory / "images" / split, directory / "labels" / split
         images.mkdir(parents=True, exist_ok=True)
         labels.mkdir(parents=True, exist_ok=True)
         for number in range(count):
-            drawn = floor_plan(f"{seed}/{split}/{number}", size)
+            drawn = floor_plan(f"{seed}/{split}/{number}", size, style)
             name = f"plan-{number:03d}"
             cv2.imwrite(str(images / f"{name}.jpg"), drawn.picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             (labels / f"{name}.txt").write_text(label(drawn), encoding="ascii")
@@ -71,10 +74,10 @@ def generate(directory: Path, *, train: int = 100, val: int = 25, size: int = 64
     (directory / "training.yaml").write_text(TRAINING_YAML, encoding="ascii")
 
 
-def floor_plan(seed: str, size: int = 640) -> Scan:
+def floor_plan(seed: str, size: int = 640, style: Style = PAPER) -> Scan:
     """The plan of a seed."""
     rng = random.Random(seed)
-    return scan(apartment(rng), size, rng)
+    return scan(apartment(rng), size, rng, style)
 
 
 def label(drawn: Scan) -> str:

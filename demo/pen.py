@@ -16,12 +16,16 @@ _BITS = 4
 
 @dataclass(frozen=True)
 class Pen:
-    """Draws shapes given in units; a `placed` pen draws in a frame of its own, turned by quarters of a circle."""
+    """Draws shapes given in units; a `placed` pen draws in a frame of its own, turned by quarters of a circle.
+
+    Every line is `heaviness` times as wide as its weight says.
+    """
 
     sheet: Image
     scale: float
     grey: int = 0
     weight: float = 1.0
+    heaviness: float = 1.0
     origin: tuple[float, float] = (0.0, 0.0)
     turns: int = 0
 
@@ -35,7 +39,7 @@ class Pen:
 
     def line(self, *points: tuple[float, float], closed: bool = False) -> None:
         """A line through points."""
-        width = max(1, round(self.weight * self.scale))
+        width = max(1, round(self.weight * self.heaviness * self.scale))
         cv2.polylines(self.sheet, [self._pixels(points)], closed, self.grey, width, cv2.LINE_AA, _BITS)
 
     def fill(self, *points: tuple[float, float]) -> None:
@@ -79,7 +83,7 @@ class Pen:
 
     def text(self, x: float, y: float, words: str, height: float, *, upright: bool = False) -> None:
         """Words centred at (x, y), with capitals of `height` units; `upright` reads from below."""
-        face, bold = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(self.weight * self.scale))
+        face, bold = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(self.weight * self.heaviness * self.scale))
         size = height * self.scale / 21.0
         (width, tall), under = cv2.getTextSize(words, face, size, bold)
         patch = np.full((tall + under + 6, width + 6), 255, np.uint8)

@@ -44,6 +44,7 @@ class Host:
 
     folder: Path
     printed: list[str] = field(default_factory=list)
+    deadline_seconds: float = DEADLINE_SECONDS
 
     @property
     def root(self) -> Path:
@@ -99,7 +100,7 @@ class Host:
     def run(self, on_line: Callable[[subprocess.Popen[str], str], None] | None = None, **environment: str) -> int:
         """Run the container to its end, or to the deadline; `on_line` sees every line as it comes."""
         with self.start(**environment) as process:
-            watchdog = threading.Timer(DEADLINE_SECONDS, process.kill)
+            watchdog = threading.Timer(self.deadline_seconds, process.kill)
             watchdog.start()
             try:
                 assert process.stdout

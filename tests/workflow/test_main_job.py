@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.stack import POLYGON, YAML, Stack, dataset_files, eventually, zipped
+from traindrop import champion
 
 
 def test_a_zip_gives_one_execution_one_job_one_message_and_a_record_that_agrees_with_sagemaker(stack: Stack) -> None:
@@ -202,3 +208,78 @@ def test_execution_names_are_legible_and_state_data_stays_small(stack: Stack) ->
         for details in event.values():
             if isinstance(details, dict):
                 assert len(json.dumps(details)) < 12_000
+
+
+def test_a_run_competes_with_the_best_and_after_a_rollback_with_the_one_that_came_back(stack: Stack) -> None:
+    runs: list[str] = []
+
+    def dropped() -> tuple[str, dict[str, Any]]:
+        stack.drop_zip("rivals", dataset_files(settings=f"epochs: {2 + len(runs)}\nimgsz: 64\nbatch: 2\n"))
+        found = stack.all_ended(len(runs) + 1, "rivals-", within=60)
+        runs.append(found[-1]["name"])
+        said = eventually(
+            lambda: [
+                item
+                for item in stack.messages("rivals")
+                if (item["run_id"], item["outcome"]) == (runs[-1], "Completed")
+            ],
+            within=20,
+            what="the end message",
+        )
+        return said[0]["body"], stack.run(runs[-1])
+
+    first, _ = dropped()
+    assert "It is this dataset's first model, and so its best." in first
+    # The stand-in is as good every time, and does not measure the best itself.
+    second, run = dropped()
+    assert f"As good: mask mAP50-95 0.698 against 0.698 of the best so far (run {runs[0]}), on 2 validation" in second
+    assert "Not promoted: the earlier model stays the best, since it is no better." in second
+    assert (run["promoted"], run["comparison"]["basis"]) == (False, "recorded")
+    (job,) = stack.jobs(runs[1])
+    uris = {item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"] for item in job["InputDataConfig"]}
+    assert uris["champion"] == f"s3://{stack.artifact_bucket}/models/rivals/{runs[0]}/best.pt"
+    assert job["HyperParameters"]["champion"] == runs[0]
+    done = subprocess.run(
+        [sys.executable, "-m", "traindrop", "rollback", "rivals", "--to", runs[1], "--json"],
+        env={**os.environ, **stack.cloud.environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["to"]["run_id"] == runs[1]
+    third, _ = dropped()
+    assert f"of the best so far (run {runs[1]})" in third
+    (item,) = stack.artifacts("models/rivals/best.json")
+    best = json.loads(stack.s3.get_object(Bucket=stack.artifact_bucket, Key=item)["Body"].read())
+    assert [(entry["run_id"], entry["how"]) for entry in best["history"]] == [
+        (runs[0], "promoted"),
+        (runs[1], "rolled back"),
+    ]
+
+
+def test_of_many_runs_that_end_together_the_best_is_the_best_and_no_promotion_is_lost(stack: Stack) -> None:
+    scores = [0.3, 0.8, 0.5, 0.1, 0.7, 0.2]
+    together = threading.Barrier(len(scores))
+
+    def end(score: float) -> bool:
+        waited: list[bool] = []
+
+        def decide(best: champion.Best) -> tuple[bool, dict[str, Any] | None]:
+            if not waited:
+                waited.append(True)
+                together.wait(timeout=30)
+            better = best.now is None or score > best.now["score"]
+            entry = champion.entry(f"run{score}", "", "together", score=score, at="", how=champion.PROMOTED, why="")
+            return better, entry if better else None
+
+        return champion.change(stack.cloud.client("s3"), stack.artifact_bucket, "together", decide)
+
+    with ThreadPoolExecutor(len(scores)) as pool:
+        promoted = list(pool.map(end, scores))
+    history = champion.read(stack.s3, stack.artifact_bucket, "together").history
+    kept = [entry["score"] for entry in history]
+    assert kept == sorted(kept)
+    assert kept[-1] == max(scores)
+    assert sorted(kept) == sorted(score for score, won in zip(scores, promoted, strict=True) if won)
