@@ -127,7 +127,8 @@ def changes(metrics: Mapping[str, Any]) -> list[Change]:
 def classes_of(metrics: Mapping[str, Any]) -> list[str] | None:
     """The classes that a model knows, in order; None where its metrics.json does not say."""
     names = metrics.get("names")
-    return None if names is None else [str(name) for name in (names.values() if isinstance(names, Mapping) else names)]
+    names = list(names.values()) if isinstance(names, Mapping) else names
+    return [str(name) for name in names] if isinstance(names, list) else None
 
 
 def told(comparison: Comparison, metrics: Mapping[str, Any]) -> str:

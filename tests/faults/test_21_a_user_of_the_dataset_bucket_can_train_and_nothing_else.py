@@ -263,16 +263,19 @@ def test_what_a_hijacked_job_leaves_is_loaded_by_no_run_of_another_dataset(stack
     for key in stack.artifacts("weights/"):
         stack.s3.delete_object(Bucket=stack.artifact_bucket, Key=key)
     _hijack(stack, [])
-    weights = {}
+    weights, champions = {}, {}
     for name in ("poisoner", "neighbour", "poisoner-again"):
         dataset = name.removesuffix("-again")
         before = len(stack.executions(dataset))
         stack.put(
             f"datasets/{dataset}.zip", zipped(dataset_files(marker=name, settings="epochs: 1\nmodel: yolov8n-seg.pt\n"))
         )
-        weights[name] = _weights_of(stack, dataset, before)
-    loaded = weights["neighbour"] != "none"
-    line.figure(f"runs of others that load them = {int(loaded)} of 1; what it left lies below {KEPT}")
+        channels = _channels_of(stack, dataset, before)
+        weights[name], champions[name] = (channels.get(channel, "none") for channel in ("weights", "champion"))
+    loaded = sum(channel["neighbour"] != "none" for channel in (weights, champions))
+    line.figure(f"runs of others that load them, or its model = {loaded} of 2; what it left lies below {KEPT}")
+    assert champions["neighbour"] == "none"
+    assert champions["poisoner-again"].startswith(f"s3://{stack.artifact_bucket}/models/poisoner/")
     assert weights == {
         "poisoner": "none",
         "neighbour": "none",
@@ -281,8 +284,8 @@ def test_what_a_hijacked_job_leaves_is_loaded_by_no_run_of_another_dataset(stack
     assert not stack.artifacts("weights/yolov8n-seg.pt")
 
 
-def _weights_of(stack: Stack, dataset: str, before: int) -> str:
-    """Where the newest run of a dataset begins from, when it has ended."""
+def _channels_of(stack: Stack, dataset: str, before: int) -> dict[str, str]:
+    """What the job of a dataset's newest run was given, when it has ended."""
 
     def look() -> list[dict[str, Any]]:
         found = stack.executions(dataset)
@@ -293,5 +296,4 @@ def _weights_of(stack: Stack, dataset: str, before: int) -> str:
     newest = max(found, key=lambda item: item["startDate"])
     assert newest["status"] == "SUCCEEDED", newest
     (job,) = stack.jobs(newest["name"])
-    uris = {item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"] for item in job["InputDataConfig"]}
-    return str(uris.get("weights", "none"))
+    return {item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"] for item in job["InputDataConfig"]}
