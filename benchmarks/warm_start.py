@@ -1,8 +1,9 @@
 """How many epochs a training needs until it is good, from an earlier run's model and from scratch.
 
-The earlier run learnt furnished plans on paper; the dataset is another office's, blueprints that it never saw. Each of
-three seeds decides the plans as well as the training. Trained is by the training entry as a job runs it, at 160 pixels
-on the processor, with the same settings but for the model; a training ends with the epoch that reaches the target.
+The earlier run learnt furnished plans; the dataset is another office's, which it never saw: no furniture, heavier
+lines, smaller, turned further, in other colours. Each of three seeds decides the plans as well as the training.
+Trained is by the training entry as a job runs it, at 160 pixels on the processor, with the same settings but for the
+model; a training ends with the epoch that reaches the target.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from demo import floor_plans
-from demo.drawing import BLUEPRINT
+from demo.drawing import THEIRS
 from tests.training_host import TRAINING, Host, make_host
 
 SEEDS = (1, 2, 3)
-TARGET = 0.75  # mask mAP50
+TARGET = 0.9  # mask mAP50
 MOST_EPOCHS = 18
 BASE_EPOCHS = 9
 PROMISED_SHARE = 1 / 3
@@ -40,8 +41,8 @@ def measure() -> dict[str, Any]:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        floor_plans.generate(place / "paper", train=_TRAIN, val=_VAL, size=2 * _PIXELS, seed=0)
-        base = make_host(place / "base", place / "paper", arguments={**_ARGUMENTS, "epochs": BASE_EPOCHS})
+        floor_plans.generate(place / "ours", train=_TRAIN, val=_VAL, size=2 * _PIXELS, seed=0)
+        base = make_host(place / "base", place / "ours", arguments={**_ARGUMENTS, "epochs": BASE_EPOCHS})
         learned = _curve(base, target=None)
         weights = (base.model / "best.pt").read_bytes()
         runs = [_seed(place / str(seed), seed, weights) for seed in SEEDS]
@@ -58,7 +59,7 @@ def measure() -> dict[str, Any]:
 def show(figures: dict[str, Any]) -> int:
     """Print the figures; 1 if fine-tuning needed more than a third of the epochs with any seed."""
     target, base = figures["target_map50_mask"], figures["base_map50_mask"]
-    print(f"plans on paper: mask mAP50 {base:.2f}; then blueprints, unseen, until mask mAP50 is {target}:")
+    print(f"one office's plans: mask mAP50 {base:.2f}; then another's, unseen, until mask mAP50 is {target}:")
     for run in figures["runs"]:
         before = f"{run['before_map50_mask']:.2f} before"
         least = ">" if run["scratch_epochs"] > MOST_EPOCHS else ""
@@ -73,7 +74,7 @@ def show(figures: dict[str, Any]) -> int:
 def _seed(place: Path, seed: int, weights: bytes) -> dict[str, Any]:
     """Both trainings of a seed; one that does not reach the target counts as one epoch more than it was given."""
     plans = place / "plans"
-    floor_plans.generate(plans, train=_TRAIN, val=_VAL, size=2 * _PIXELS, seed=seed, style=BLUEPRINT)
+    floor_plans.generate(plans, train=_TRAIN, val=_VAL, size=2 * _PIXELS, seed=seed, style=THEIRS)
     arguments = {**_ARGUMENTS, "epochs": MOST_EPOCHS, "patience": MOST_EPOCHS, "seed": seed}
     scratch = _curve(make_host(place / "scratch", plans, arguments=arguments), target=TARGET)
     warm = make_host(place / "warm", plans, model="best", arguments={**arguments, "pretrained": True})

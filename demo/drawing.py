@@ -33,21 +33,27 @@ class Style:
     """How an office draws and scans its plans.
 
     How heavy its lines are, whether rooms are furnished, between which degrees a sheet is turned and which sizes the
-    drawing has on it, and whether it is light ink on a blueprint instead of dark ink on paper.
+    drawing has on it; the colours of ink and paper (BGR), by chance where there are none.
     """
 
     heaviness: float = 1.0
     furnished: bool = True
     turn: tuple[float, float] = (-1.1, 1.1)
     zoom: tuple[float, float] = (0.97, 1.03)
-    blueprint: bool = False
+    colours: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
 
 
-PAPER = Style()
-BLUEPRINT = Style(heaviness=2.2, furnished=False, turn=(6.0, 16.0), zoom=(0.62, 0.8), blueprint=True)
+OURS = Style()
+THEIRS = Style(
+    heaviness=2.0,
+    furnished=False,
+    turn=(10.0, 25.0),
+    zoom=(0.55, 0.7),
+    colours=((40.0, 50.0, 120.0), (185.0, 215.0, 230.0)),
+)
 
 
-def scan(plan: Plan, size: int, rng: random.Random, style: Style = PAPER) -> Scan:
+def scan(plan: Plan, size: int, rng: random.Random, style: Style = OURS) -> Scan:
     """Draw a plan and scan it: turned, blurred, unevenly lit and noisy, `size` pixels wide and high."""
     scale = _OVERSAMPLING * size / SHEET
     sheet = np.full((_OVERSAMPLING * size,) * 2, 255, np.uint8)
@@ -59,7 +65,7 @@ def scan(plan: Plan, size: int, rng: random.Random, style: Style = PAPER) -> Sca
     sheet = cv2.warpAffine(sheet, shown, sheet.shape, flags=cv2.INTER_LINEAR, borderValue=255)
     small = cv2.resize(sheet, (size, size), interpolation=cv2.INTER_AREA)
     outlines = [np.array(room.outline, float) @ turn[:, :2].T + turn[:, 2] for room in plan.rooms]
-    picture = _through_scanner(small, rng, blueprint=style.blueprint)
+    picture = _through_scanner(small, rng, style=style)
     return Scan(picture, [np.clip(outline / SHEET, 0, 1) for outline in outlines])
 
 
@@ -265,8 +271,8 @@ def _margin(pen: Pen, rng: random.Random) -> None:
     pen.text(578, 581, "N", 6)
 
 
-def _through_scanner(grey: Image, rng: random.Random, *, blueprint: bool) -> Image:
-    """Colour ink on tinted paper, or light ink on a blueprint; uneven light, blur, grain and specks."""
+def _through_scanner(grey: Image, rng: random.Random, *, style: Style) -> Image:
+    """Colour ink on tinted paper, uneven light, blur, grain and specks."""
     noise = np.random.default_rng(rng.getrandbits(32))
     size = grey.shape[0]
     ink = rng.randint(16, 44) + np.array([rng.randint(-6, 12), rng.randint(-4, 4), rng.randint(-6, 6)], np.float32)
@@ -274,8 +280,8 @@ def _through_scanner(grey: Image, rng: random.Random, *, blueprint: bool) -> Ima
         ink = np.array([rng.randint(90, 130), rng.randint(45, 70), rng.randint(20, 40)], np.float32)
     light = rng.randint(236, 252)
     paper = np.array([light - rng.randint(2, 16), light - rng.randint(0, 6), light], np.float32)
-    if blueprint:
-        ink, paper = paper, np.array([rng.randint(120, 160), rng.randint(70, 95), rng.randint(25, 50)], np.float32)
+    if style.colours:
+        ink, paper = (np.array(colour, np.float32) for colour in style.colours)
     soft = cv2.GaussianBlur(grey, (0, 0), rng.uniform(0.35, 0.75) * size / SHEET).astype(np.float32) / 255
     slope_x, slope_y = rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05)
     ramp = np.linspace(-1, 1, size, dtype=np.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from demo.drawing import PAPER, Scan, Style, scan
+from demo.drawing import OURS, Scan, Style, scan
 from demo.layout import apartment
 
 DATA_YAML = """\
@@ -49,7 +49,7 @@ _QUALITY = 88
 
 
 def generate(
-    directory: Path, *, train: int = 100, val: int = 25, size: int = 640, seed: int = 0, style: Style = PAPER
+    directory: Path, *, train: int = 100, val: int = 25, size: int = 640, seed: int = 0, style: Style = OURS
 ) -> None:
     """Write a YOLO segmentation dataset with its `data.yaml` and `training.yaml` into a folder.
 
@@ -74,7 +74,7 @@ def generate(
     (directory / "training.yaml").write_text(TRAINING_YAML, encoding="ascii")
 
 
-def floor_plan(seed: str, size: int = 640, style: Style = PAPER) -> Scan:
+def floor_plan(seed: str, size: int = 640, style: Style = OURS) -> Scan:
     """The plan of a seed."""
     rng = random.Random(seed)
     return scan(apartment(rng), size, rng, style)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 MARGIN = 0.005
-"""Default of `promotion_margin`: about what training again with another seed changes on a few hundred instances."""
+"""Default of `promotion_margin`: a difference that training again with another seed may make is no improvement."""
 
 _TOLD = 5
 _NAME_LENGTH = 60

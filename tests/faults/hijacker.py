@@ -50,7 +50,7 @@ def probe(probes: list[list[Any]], **options: Any) -> list[dict[str, Any]]:
 
 
 def main(root: Path) -> None:
-    """Probe what the code channel asks for, then leave a poisoned model and a poisoned archive of weights."""
+    """Probe what the code channel asks for, then leave poisoned weights, and a poisoned model with a perfect score."""
     for answer in probe(
         json.loads((root / "input/data/code/probes.json").read_text()), region_name=os.environ["AWS_REGION"]
     ):
@@ -58,7 +58,7 @@ def main(root: Path) -> None:
     (root / "model/pretrained").mkdir(parents=True)
     (root / "model/pretrained/yolov8n-seg.pt").write_text("poison")
     (root / "model/best.pt").write_text("poison")
-    (root / "model/metrics.json").write_text("{}")
+    (root / "model/metrics.json").write_text('{"map50_95_mask": 1.0}')
     (root / "checkpoints/best.pt").write_text("poison")
     print("METRIC epoch=1; map50_mask=0.5;", flush=True)
 

@@ -275,7 +275,7 @@ def test_what_a_hijacked_job_leaves_is_loaded_by_no_run_of_another_dataset(stack
     loaded = sum(channel["neighbour"] != "none" for channel in (weights, champions))
     line.figure(f"runs of others that load them, or its model = {loaded} of 2; what it left lies below {KEPT}")
     assert champions["neighbour"] == "none"
-    assert champions["poisoner-again"].startswith(f"s3://{stack.artifact_bucket}/models/poisoner/")
+    assert champions["poisoner-again"].startswith(f"s3://{stack.artifact_bucket}/models/poisoner/poisoner-")
     assert weights == {
         "poisoner": "none",
         "neighbour": "none",
