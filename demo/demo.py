@@ -32,7 +32,7 @@ FOLDER = ROOT / ".local" / "demo"
 DATASET = "floor plans"
 INTERRUPTION = {"training": {"interrupt_after_epochs": [2]}}
 # On AWS as here a lost report is found by looking at the job; every ten seconds would be distracting to watch.
-PARAMETERS = {"ReconcilePeriodSeconds": "300"}
+PARAMETERS = {"ReconcilePeriodSeconds": "300", "WaitingNoticeSeconds": "300"}
 START_SECONDS = 90.0
 RUN_SECONDS = 900.0
 MESSAGE_SECONDS = 30.0
