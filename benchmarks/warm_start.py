@@ -28,7 +28,7 @@ BASE_EPOCHS = 9
 PROMISED_SHARE = 1 / 3
 _TRAIN, _VAL, _PIXELS = 100, 25, 160
 _ARGUMENTS = {"imgsz": _PIXELS, "batch": 4, "cache": "ram"}
-_GENTLE = {"pretrained": True, "lr0": 0.0005, "warmup_epochs": 0}
+_GENTLE = {"pretrained": True, "lr0": 0.0002, "warmup_epochs": 0}
 _DEADLINE_SECONDS = 900
 _EVALUATE = """
 import sys
