@@ -21,7 +21,7 @@ from demo import floor_plans
 from demo.drawing import THEIRS
 from tests.training_host import TRAINING, Host, make_host
 
-SEEDS = (1, 2, 3)
+SEEDS = (11, 12, 13)
 TARGET = 0.8  # mask mAP50
 MOST_EPOCHS = 18
 BASE_EPOCHS = 9
