@@ -22,6 +22,7 @@ from training_entry import durable
 
 _SLOTS = ("a.zip", "b.zip")
 _MANIFEST = "manifest.json"
+_CHUNK = 1024 * 1024
 _TOLD = 500  # characters of a rejection
 _REMEMBERED = 10  # rejections
 _DAMAGED = (
@@ -78,17 +79,11 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         slot = _SLOTS[1] if self._newest == _SLOTS[0] else _SLOTS[0]
         draft = self.root / f".{slot}.tmp"
-        content = {
-            "run_id": self.run_id,
-            "epoch": epoch,
-            "finished": finished,
-            "files": {name: durable.digest(source) for name, source in files.items()},
-        }
+        content = {"run_id": self.run_id, "epoch": epoch, "finished": finished}
         with draft.open("wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
-                for name, source in files.items():
-                    packed.write(source, name)
-                packed.writestr(_MANIFEST, json.dumps(_sealed(content)))
+                digests = {name: _pack(packed, name, source) for name, source in files.items()}
+                packed.writestr(_MANIFEST, json.dumps(_sealed({**content, "files": digests})))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.root / slot)
@@ -184,6 +179,16 @@ class Store:
                     if hashlib.file_digest(member, "sha256").hexdigest() != expected:  # type: ignore[arg-type]
                         raise ValueError(f"its {name} is damaged")
         return Generation(path, content["epoch"], content["finished"])
+
+
+def _pack(packed: zipfile.ZipFile, name: str, source: Path) -> str:
+    """Put a file into a zip; answer the digest of what was put there, in the one time that it is read."""
+    digest = hashlib.sha256()
+    with source.open("rb") as original, packed.open(zipfile.ZipInfo.from_file(source, name), "w") as member:
+        while chunk := original.read(_CHUNK):
+            member.write(chunk)
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:

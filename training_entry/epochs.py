@@ -1,18 +1,33 @@
 """What happens at the end of every epoch: the checkpoint, the best model so far, the metric line.
 
-With several GPUs ultralytics pickles the callbacks into other processes, so they are methods of plain data.
+All of it is written while the next epoch trains, and is written before that one is saved. With several GPUs ultralytics
+pickles the callbacks into other processes, so they are methods of what is plain data by then.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from training_entry import durable, metrics, publish, stopping
+from training_entry import durable, metrics, publish, ranks, stopping
 from training_entry.checkpoints import Store
 from training_entry.job import Paths
 from training_entry.publish import Progress
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An epoch as its training and validation left it; `found` is the evaluation of its model if that is the best."""
+
+    epoch: int
+    last: bool
+    values: Mapping[str, float]
+    found: Mapping[str, Any] | None
+    saved: Mapping[str, Path]
 
 
 @dataclass
@@ -23,6 +38,7 @@ class Epochs:
     store: Store
     progress: Progress
     started: float = 0.0
+    writing: Future[None] | None = None
 
     def attach(self, model: Any) -> None:
         """Register the callbacks with a YOLO model."""
@@ -31,9 +47,11 @@ class Epochs:
             "on_pretrain_routine_end",
             "on_train_epoch_start",
             "on_train_batch_end",
+            "on_train_epoch_end",
             "on_val_batch_end",
             "on_model_save",
             "on_train_end",
+            "teardown",
         ):
             model.add_callback(event, getattr(self, event))
 
@@ -45,6 +63,9 @@ class Epochs:
 
     def on_pretrain_routine_end(self, trainer: Any) -> None:
         """Say how many images ultralytics could not use; it trains without them."""
+        stopping.check(self.paths.stop_flag)
+        if not ranks.first():
+            return
         for split, loader in (("train", trainer.train_loader), ("val", trainer.test_loader)):
             listed = len((self.paths.work / f"{split}.txt").read_text(encoding="utf-8").splitlines())
             used = len(loader.dataset)
@@ -63,41 +84,73 @@ class Epochs:
         """End here if SIGTERM came."""
         stopping.check(self.paths.stop_flag)
 
+    def on_train_epoch_end(self, _trainer: Any) -> None:
+        """Have the epoch before written, whose files ultralytics is about to replace."""
+        self._written()
+
     def on_model_save(self, trainer: Any) -> None:
-        """Make the finished epoch durable, publish the best model so far, print the metric line."""
-        epoch = trainer.epoch + 1
-        if trainer.best_fitness == trainer.fitness or not self.paths.best.is_file():
-            self._take_best(trainer, epoch)
-        self.store.save(
-            epoch,
-            finished=bool(trainer.stop),
-            files={
+        """Have the finished epoch written while the next one trains; the last one at once."""
+        last = bool(trainer.stop)
+        best = trainer.best_fitness == trainer.fitness or not self.paths.best.is_file()
+        finished = Finished(
+            trainer.epoch + 1,
+            last,
+            metrics.epoch_values(trainer, time.monotonic() - self.started),
+            _evaluation(trainer) if best else None,
+            {
                 "last.pt": trainer.last,
-                "best.pt": self.paths.best,
-                "best.json": self.paths.best_metrics,
+                "trained.pt": trainer.best if trainer.best.is_file() else trainer.last,
                 "results.csv": trainer.csv,
                 "args.yaml": trainer.save_dir / "args.yaml",
             },
         )
-        publish.best_so_far(self.paths, self.progress.after(epoch, finished=bool(trainer.stop)))
-        self.store.show({name: self.paths.model / name for name in ("best.pt", "metrics.json", "results.csv")})
-        print(metrics.metric_line(metrics.epoch_values(trainer, time.monotonic() - self.started)), flush=True)
+        with_own_thread = ThreadPoolExecutor(1)
+        self.writing = with_own_thread.submit(self._write, finished)
+        with_own_thread.shutdown(wait=False)
+        if last:
+            self._written()
 
     def on_train_end(self, trainer: Any) -> None:
         """Keep what the final evaluation of the best model found."""
-        self._keep_evaluation(trainer, int(publish.read(self.paths.best_metrics)["best_epoch"]))
+        self._keep(int(publish.read(self.paths.best_metrics)["best_epoch"]), _evaluation(trainer))
 
-    def _take_best(self, trainer: Any, epoch: int) -> None:
+    def teardown(self, _trainer: Any) -> None:
+        """Wait for what is being written, however the training ended; tell other processes why it failed."""
+        if self.writing:
+            wait([self.writing])
+        ranks.tell_failure(self.paths.work)
+
+    def _written(self) -> None:
+        if self.writing:
+            self.writing.result()
+
+    def _write(self, finished: Finished) -> None:
+        """Make the epoch durable, publish the best model so far, print the metric line."""
+        if finished.found:
+            self._take_best(finished.saved["trained.pt"])
+            self._keep(finished.epoch, finished.found)
+        best = {"best.pt": self.paths.best, "best.json": self.paths.best_metrics}
+        progress = self.progress.after(finished.epoch, finished=finished.last)
+        saved = {name: place for name, place in finished.saved.items() if name != "trained.pt"}
+        self.store.save(finished.epoch, finished=finished.last, files={**saved, **best})
+        publish.best_so_far(self.paths, progress)
+        self.store.show({name: self.paths.model / name for name in ("best.pt", "metrics.json", "results.csv")})
+        # A line of its own, whatever progress bar the next epoch shows meanwhile.
+        print(f"\n{metrics.metric_line(finished.values)}\n", end="", flush=True)
+
+    def _take_best(self, trained: Path) -> None:
         from ultralytics.utils.torch_utils import strip_optimizer
 
         draft = self.paths.best.with_name("stripped.pt")
-        strip_optimizer(trainer.best if trainer.best.is_file() else trainer.last, s=str(draft))
+        strip_optimizer(trained, s=str(draft))
         durable.copy(draft, self.paths.best)
-        self._keep_evaluation(trainer, epoch)
 
-    def _keep_evaluation(self, trainer: Any, epoch: int) -> None:
-        found = metrics.evaluation(trainer.validator.metrics, len(trainer.validator.dataloader.dataset))
+    def _keep(self, epoch: int, found: Mapping[str, Any]) -> None:
         durable.write_json(self.paths.best_metrics, {"best_epoch": epoch, **found})
+
+
+def _evaluation(trainer: Any) -> dict[str, Any]:
+    return metrics.evaluation(trainer.validator.metrics, len(trainer.validator.dataloader.dataset))
 
 
 def _mixed_precision(model: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -19,15 +21,31 @@ def listen(flag: Path) -> None:
     flag.unlink(missing_ok=True)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        flag.touch()
-        print("\nSIGTERM: stopping", flush=True)
+        _note(flag)
         raise Stopped
 
     signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
+def by_flag(flag: Path) -> Iterator[None]:
+    """Within it SIGTERM raises nothing: other processes see the flag and end, and then this one raises Stopped."""
+    raising = signal.signal(signal.SIGTERM, lambda _number, _frame: _note(flag))
+    try:
+        yield
+    finally:
+        if flag.exists():
+            raise Stopped
+        signal.signal(signal.SIGTERM, raising)
 
 
 def check(flag: Path) -> None:
     """Raise Stopped if SIGTERM has arrived."""
     if flag.exists():
         raise Stopped
+
+
+def _note(flag: Path) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    flag.touch()
+    print("\nSIGTERM: stopping", flush=True)

@@ -7,11 +7,12 @@ import platform
 import shutil
 import sys
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from training_entry import champion, dataset, devices, durable, failure, offline, publish, stopping, weights
+from training_entry import champion, dataset, devices, durable, failure, offline, publish, ranks, stopping, weights
 from training_entry.checkpoints import Generation, Store
 from training_entry.epochs import Epochs
 from training_entry.job import Job, Paths, read_job
@@ -115,13 +116,14 @@ class Training:
             model = weights.load(self.job, self.paths)
             arguments = self.job.arguments
         Epochs(self.paths, self.store, self.progress).attach(model)
-        model.train(
-            **arguments,
-            data=str(self.data.description),
-            device=self.device,
-            save_dir=str(self.paths.run),
-            exist_ok=True,
-        )
+        with ranks.awaited(self.paths) if "," in self.device else nullcontext():
+            model.train(
+                **arguments,
+                data=str(self.data.description),
+                device=self.device,
+                save_dir=str(self.paths.run),
+                exist_ok=True,
+            )
 
     def _take_over(self, generation: Generation) -> None:
         """Put a checkpoint's files where ultralytics and the delivery look for them."""
