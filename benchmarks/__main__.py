@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
-BENCHMARKS = ("artefacts", "check", "estimates", "labels", "polygons", "validation_in_s3", "warm_start")
+BENCHMARKS = (
+    "artefacts",
+    "check",
+    "estimates",
+    "labels",
+    "polygons",
+    "restarts",
+    "training_speed",
+    "validation_in_s3",
+    "warm_start",
+)
 """Modules of this package; each has `measure()`, which answers figures, and `show(figures)`, which prints them and
 answers 1 if a figure is worse than is promised."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from traindrop import balance
-from traindrop.batches import last_of_one, trained_on
+from traindrop.batches import last_of_one, trained_on, unequal_shares
 from traindrop.data_yaml import DATA_FILES, Description, describe
 from traindrop.dataset import Split, hint_of_classification, resolve
 from traindrop.inspection import Inspection
@@ -53,6 +53,7 @@ def validate(
     layers = [bucket_settings] if bucket_settings else []
     layers += [Layer(file, source.read(file)) for file in _SETTINGS_FILES if file in source.files]
     settings, problems = merge(layers)
+    problems += unequal_shares(settings)
     description, found = _described(name, source)
     problems += found
     if description is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,10 @@ STOPPED = 143
 
 _REASON_LIMIT = 1000  # characters; SageMaker reports 1,024
 _GPU_MEMORY = re.compile(r"CUDA out of memory|CUBLAS_STATUS_ALLOC_FAILED|MPS backend out of memory", re.IGNORECASE)
-_HOST_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory|bus error|shared memory", re.IGNORECASE)
+_HOST_MEMORY = re.compile(
+    r"can't allocate memory|Cannot allocate memory|MemoryError|bus error|shared memory", re.IGNORECASE
+)
+_FULL = os.strerror(errno.ENOSPC)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _UNUSABLE = re.compile(r"(\S[^\n]*): ignoring corrupt image/label: ([^\n]*)")
 _LINKED = re.compile(r".*?/dataset/\d+/images/")
@@ -87,7 +91,7 @@ def explain(error: Exception, arguments: Mapping[str, Any]) -> TrainingError:
             f"The instance ran out of memory with {size}; set a smaller batch, fewer workers or `cache: "
             "false` under train in training.yaml, or a larger instance type."
         )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if _FULL in text:
         return TrainingError(
             "The job's volume is full; drop a smaller dataset, or set `cache: false` under train in training.yaml."
         )

@@ -126,7 +126,7 @@ class Training:
             )
 
     def _take_over(self, generation: Generation) -> None:
-        """Put a checkpoint's files where ultralytics and the delivery look for them."""
+        """Put a checkpoint's files where ultralytics and the delivery look; that is scratch, not flushed to disk."""
         restored, run = self.paths.work / "restored", self.paths.run
         generation.unpack(restored)
         for name, place in (
@@ -137,7 +137,8 @@ class Training:
             ("results.csv", run / "results.csv"),
             ("args.yaml", run / "args.yaml"),
         ):
-            durable.copy(restored / name, place)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(restored / name, place)
 
     def _evaluate_once(self) -> None:
         evaluation = self.store.done()

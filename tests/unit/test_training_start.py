@@ -159,6 +159,8 @@ def test_nothing_but_ultralytics_own_models_is_ever_downloaded(tmp_path: Path, m
         (MemoryError(), OutOfMemory, "The instance ran out of memory"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), OutOfMemory, "fewer workers"),
         (OSError(errno.ENOSPC, "No space left on device"), TrainingError, "The job's volume is full"),
+        (RuntimeError("OSError: [Errno 28] No space left on device: 'x'"), TrainingError, "The job's volume is full"),
+        (RuntimeError("MemoryError: "), OutOfMemory, "The instance ran out of memory"),
         (RuntimeError("Dataset '/tmp/data.yaml' error ❌ 'val:' key missing"), BadDataset, "'val:' key missing"),
         (
             ValueError("Segment dataset requires equal numbers of boxes and segments"),
