@@ -53,6 +53,7 @@ def judged(form: str, count: int) -> Callable[[], int]:
     import environment
 
     from traindrop.folder_in_s3 import FolderSource
+    from traindrop.read_ahead import ReadAhead
     from traindrop.sources import Source
     from traindrop.validation import validate
     from traindrop.zip_in_s3 import ArchiveSource
@@ -60,9 +61,10 @@ def judged(form: str, count: int) -> Callable[[], int]:
     s3 = environment.client("s3")
 
     def run() -> int:
-        kind = FolderSource if form == "folder" else ArchiveSource
-        source: Source = kind(s3, environment.object_reads(BUCKET), BUCKET, place_of(form, count))
-        verdict = validate("bench", source, None).verdict
+        with ReadAhead(environment.object_reads(BUCKET)) as reads:
+            kind = FolderSource if form == "folder" else ArchiveSource
+            source: Source = kind(s3, reads, BUCKET, place_of(form, count))
+            verdict = validate("bench", source, None).verdict
         if not verdict.ok:
             raise ValueError(f"the dataset of the benchmark is refused: {verdict.errors[0].message}")
         return sum(split.get("labels_read", 0) for split in verdict.splits.values())

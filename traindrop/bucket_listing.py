@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import unescape
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 8
 """botocore keeps ten connections."""
+_LEVELS = 2
+"""images/train/ or train/images/."""
 _MOST_FOLDERS = 16
 """Of one folder; one with more is listed as a whole."""
 _CONTENTS = re.compile(
@@ -27,8 +30,9 @@ _CONTENTS = re.compile(
 def objects_below(s3: S3Client, bucket: str, prefix: str) -> Iterator[ObjectTypeDef]:
     """Every object below a prefix, in any order, with key, size, ETag and time.
 
-    What fits on a page costs one request or two. More is listed by its folders, up to two levels deep, as each page has
-    to wait for the one before it.
+    What fits on a page costs two requests. More is listed by its folders side by side, up to two levels deep, as each
+    page of one has to wait for the one before it. A folder's first page is asked for together with its folders, and
+    they go on where it ends.
     """
     s3.meta.events.register_last("before-parse.s3.ListObjectsV2", _read_contents, unique_id=__name__)
 
@@ -36,31 +40,41 @@ def objects_below(s3: S3Client, bucket: str, prefix: str) -> Iterator[ObjectType
         return s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        top = threads.submit(page, prefix, Delimiter="/")
-        first = page(prefix)
-        if not first["IsTruncated"]:
-            yield from first.get("Contents", [])
-            return
-        folders, wholes = [prefix], []
-        answers = [top.result()]
-        for is_last in (False, True):  # images/train/ or train/images/
-            below: list[str] = []
-            for folder, answer in zip(folders, answers, strict=True):
-                inner = [part["Prefix"] for part in answer.get("CommonPrefixes", [])]
-                if answer["IsTruncated"] or len(inner) > _MOST_FOLDERS:
-                    wholes.append(folder)
-                else:
-                    below += inner
-                    yield from answer.get("Contents", [])
-            folders = below
-            answers = [] if is_last else list(threads.map(lambda folder: page(folder, Delimiter="/"), folders))
-        running = {threads.submit(page, folder): folder for folder in wholes + folders}
+        running: dict[Future[ListObjectsV2OutputTypeDef], _Folder] = {}
+
+        def begin(place: str, level: int, after: str = "") -> None:
+            parts = threads.submit(page, place, Delimiter="/") if level < _LEVELS else None
+            whole = threads.submit(page, place, **({"StartAfter": after} if after else {}))
+            running[whole] = _Folder(place, level, parts)
+
+        begin(prefix, 0)
         while running:
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 folder, found = running.pop(done), done.result()
-                if found["IsTruncated"]:
-                    running[threads.submit(page, folder, ContinuationToken=found["NextContinuationToken"])] = folder
-                yield from found.get("Contents", [])
+                contents = found.get("Contents", [])
+                yield from contents
+                if not found["IsTruncated"]:
+                    continue
+                parts = folder.parts.result() if folder.parts else None
+                if parts is None or parts["IsTruncated"] or len(parts.get("CommonPrefixes", [])) > _MOST_FOLDERS:
+                    more = threads.submit(page, folder.prefix, ContinuationToken=found["NextContinuationToken"])
+                    running[more] = _Folder(folder.prefix, _LEVELS)
+                    continue
+                last = contents[-1]["Key"]
+                yield from (item for item in parts.get("Contents", []) if item["Key"] > last)
+                for part in parts.get("CommonPrefixes", []):
+                    inside = last.startswith(part["Prefix"])
+                    if inside or part["Prefix"] > last:
+                        begin(part["Prefix"], folder.level + 1, last if inside else "")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of which a page was asked for, so many levels down; `parts` is what lies directly in it."""
+
+    prefix: str
+    level: int
+    parts: Future[ListObjectsV2OutputTypeDef] | None = None
 
 
 def _read_contents(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:

@@ -15,7 +15,7 @@ from traindrop.bucket_listing import objects_below
 from traindrop.dataset import File, is_noise
 from traindrop.images import HEAD_BYTES, TAIL_BYTES
 from traindrop.member_names import collision_of, fault_of
-from traindrop.object_reads import ObjectGone, ObjectReads, Piece, can_be_read
+from traindrop.object_reads import ObjectGone, Piece, can_be_read
 from traindrop.problems import Problem
 from traindrop.read_ahead import ReadAhead
 from traindrop.sources import MAX_ENTRIES, READ_LIMIT, SourceError, within_budget
@@ -31,13 +31,13 @@ class FolderSource:
     """A dataset as objects below `datasets/<name>/`."""
 
     def __init__(
-        self, s3: S3Client, reads: ObjectReads, bucket: str, prefix: str, *, at_rest_since: float = math.inf
+        self, s3: S3Client, reads: ReadAhead, bucket: str, prefix: str, *, at_rest_since: float = math.inf
     ) -> None:
-        """List everything below the prefix, and read labels meanwhile.
+        """List everything below the prefix, and have labels read meanwhile.
 
         Args:
             s3: lists, and reads single objects.
-            reads: reads many.
+            reads: reads many, and ahead.
             bucket: where the dataset lies.
             prefix: its folder, with the slash.
             at_rest_since: epoch seconds; as soon as a later file is found no more is read ahead, because the upload
@@ -46,13 +46,15 @@ class FolderSource:
         Raises:
             SourceError: a name is none that any disk takes, is there twice, or there are too many.
         """
-        self._s3, self._reads, self._bucket, self._prefix = s3, ReadAhead(reads), bucket, prefix
+        self._s3, self._reads, self._bucket, self._prefix = s3, reads, bucket, prefix
         self.root, self.checksum, self.archive_bytes = "", "md5", 0
         self.image_sample: int | None = _IMAGE_SAMPLE
-        with self._reads:
+        try:
             found = list(self._listed(at_rest_since))
-            self.files: Mapping[str, File] = {file.name: file for file in sorted(found, key=lambda file: file.name)}
-            above = collision_of(self.files)
+        finally:
+            reads.end()
+        self.files: Mapping[str, File] = {file.name: file for file in sorted(found, key=lambda file: file.name)}
+        above = collision_of(self.files)
         if above:
             raise SourceError(
                 Problem(

@@ -22,6 +22,7 @@ from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.object_reads import ObjectReads
 from traindrop.problems import Verdict
+from traindrop.read_ahead import ReadAhead
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 from traindrop.settings import Layer
 from traindrop.sources import Source, SourceError
@@ -74,22 +75,23 @@ class Gate:
         now = self.clock()
         window_ends = started_at.timestamp() + self.upload_window_seconds
         try:
-            source: Source = (
-                ArchiveSource(self.s3, self.reads(drop["bucket"]), drop["bucket"], drop["key"])
-                if drop["form"] == "archive"
-                else self._folder(drop, run_id, now)
-            )
-            rest = self.quiet_period_seconds - (now - source.newest.timestamp())
-            if drop["form"] == "folder" and rest > 0:
-                return self._uploading(run, rest)
-            found = validate(
-                drop["dataset"],
-                source,
-                self._bucket_settings(drop["bucket"]),
-                look_into_incomplete=drop["form"] == "archive",
-                upload_window_seconds=self.upload_window_seconds if drop["form"] == "folder" else None,
-            )
-            found = self._with_model(run, source, found)
+            with ReadAhead(self.reads(drop["bucket"])) as reads:
+                source: Source = (
+                    ArchiveSource(self.s3, reads, drop["bucket"], drop["key"])
+                    if drop["form"] == "archive"
+                    else self._folder(reads, drop, run_id, now)
+                )
+                rest = self.quiet_period_seconds - (now - source.newest.timestamp())
+                if drop["form"] == "folder" and rest > 0:
+                    return self._uploading(run, rest)
+                found = validate(
+                    drop["dataset"],
+                    source,
+                    self._bucket_settings(drop["bucket"]),
+                    look_into_incomplete=drop["form"] == "archive",
+                    upload_window_seconds=self.upload_window_seconds if drop["form"] == "folder" else None,
+                )
+                found = self._with_model(run, source, found)
         except SourceError as error:
             if error.problem.passing and now < window_ends:
                 return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
@@ -105,11 +107,10 @@ class Gate:
             )
         return self._accepted(run, source, found)
 
-    def _folder(self, drop: Mapping[str, Any], run_id: str, now: float) -> FolderSource:
+    def _folder(self, reads: ReadAhead, drop: Mapping[str, Any], run_id: str, now: float) -> FolderSource:
         """The folder; labels are read ahead unless it is still being uploaded, or was found at rest and incomplete."""
         incomplete = (self.runs.find(run_id) or {}).get("incomplete")
         at_rest_since = -math.inf if incomplete else now - self.quiet_period_seconds
-        reads = self.reads(drop["bucket"])
         return FolderSource(self.s3, reads, drop["bucket"], drop["prefix"], at_rest_since=at_rest_since)
 
     def _bucket_settings(self, bucket: str) -> Layer | None:

@@ -15,6 +15,7 @@ from tests.contract.lambdas import unique
 from traindrop.errors import AccessDenied
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.object_reads import ObjectGone, Piece, can_be_read
+from traindrop.read_ahead import ReadAhead
 from traindrop.sources import SourceError
 
 PLAIN = (
@@ -51,7 +52,7 @@ def put(cloud: LocalCloud, bucket: str, *keys: str) -> dict[str, bytes]:
 
 
 def source(cloud: LocalCloud, bucket: str, **how: float) -> FolderSource:
-    reads = environment.object_reads(bucket)
+    reads = ReadAhead(environment.object_reads(bucket))
     return FolderSource(cloud.client("s3"), reads, bucket, FOLDER, **how)
 
 
@@ -102,7 +103,7 @@ def test_what_may_not_be_read_is_denied(cloud: LocalCloud, bucket: str, monkeypa
     put(cloud, bucket, "1.txt")
     found = source(cloud, bucket)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    stranger = FolderSource(cloud.client("s3"), environment.object_reads(bucket), bucket, FOLDER)
+    stranger = source(cloud, bucket)
     with pytest.raises(AccessDenied, match="may not do that"):
         list(stranger.contents(list(found.files)))
 

@@ -24,6 +24,7 @@ from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.on_disk import open_path
 from traindrop.problems import Problem
+from traindrop.read_ahead import ReadAhead
 from traindrop.sources import Source, SourceError
 from traindrop.validation import Validation, validate
 from traindrop.zip_in_s3 import ArchiveSource
@@ -209,7 +210,7 @@ def test_a_dataset_is_judged_alike_wherever_it_lies(seeds: int, cloud: LocalClou
         codes = {
             "folder on disk": codes_of(open_path, tmp_path / f"{seed}"),
             "zip on disk": codes_of(open_path, tmp_path / f"{seed}.zip"),
-            "folder in S3": codes_of(FolderSource, s3, reads, bucket, f"{seed}/"),
+            "folder in S3": codes_of(FolderSource, s3, ReadAhead(reads), bucket, f"{seed}/"),
             "zip in S3": codes_of(ArchiveSource, s3, reads, bucket, f"{seed}.zip"),
         }
         differing += [f"{seed}: {codes}"] if len(set(map(str, codes.values()))) > 1 else []

@@ -25,7 +25,7 @@ class Paged:
     def list_objects_v2(self, **asked: str) -> dict[str, Any]:
         self.requests += 1
         prefix, delimiter = asked["Prefix"], asked.get("Delimiter", "")
-        last = after = asked.get("ContinuationToken", "")
+        last = after = asked.get("ContinuationToken", asked.get("StartAfter", ""))
         contents: list[dict[str, str]] = []
         folders: list[dict[str, str]] = []
         for key in self._keys:

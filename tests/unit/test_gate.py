@@ -133,8 +133,11 @@ def test_labels_are_read_ahead_where_they_are_likely_to_be_judged(
     monkeypatch.setattr(ReadAhead, "begin", lambda self, piece: begun.extend([piece.key] * bool(self._room)))
     runs: Any = SimpleNamespace(find=lambda _: record)
     nothing: Any = None
-    gate = Gate(s3, lambda bucket: PlainReads(s3, bucket), runs, nothing, "artifacts", 120, 3600, lambda: 0.0)
-    source = gate._folder({"bucket": "data", "prefix": "datasets/rooms/"}, "run", uploaded + seconds_ago)
+    plain = PlainReads(s3, "data")
+    gate = Gate(s3, lambda _: plain, runs, nothing, "artifacts", 120, 3600, lambda: 0.0)
+    source = gate._folder(
+        ReadAhead(plain), {"bucket": "data", "prefix": "datasets/rooms/"}, "run", uploaded + seconds_ago
+    )
     labels = [f"datasets/rooms/{name}" for name in source.files if name.endswith(".txt")]
     assert labels
     assert sorted(begun) == (labels if read_ahead else [])

@@ -21,6 +21,7 @@ from traindrop import dataset as rules
 from traindrop.data_yaml import describe
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.manifest import FILE, manifest
+from traindrop.read_ahead import ReadAhead
 from traindrop.sources import Source
 from traindrop.zip_in_s3 import ArchiveSource
 from training_entry.dataset import Dataset, label_of, prepare
@@ -74,7 +75,7 @@ def checked(s3: Any, form: str, tmp_path: Path) -> Source:
         return ArchiveSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms.zip")
     for name, content in FILES.items():
         s3.put_object(Bucket="data", Key=f"datasets/rooms/{name}", Body=content)
-    return FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms/")
+    return FolderSource(s3, ReadAhead(PlainReads(s3, "data")), "data", "datasets/rooms/")
 
 
 def written(source: Source, paths: Paths) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def test_an_object_uploaded_in_parts_is_told_by_its_size_alone(s3: Any, paths: P
     s3.complete_multipart_upload(
         Bucket="data", Key=key, UploadId=upload, MultipartUpload={"Parts": [{"ETag": part, "PartNumber": 1}]}
     )
-    document = written(FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms/"), paths)
+    document = written(FolderSource(s3, ReadAhead(PlainReads(s3, "data")), "data", "datasets/rooms/"), paths)
     assert document["splits"]["train"][0][:3] == ["images/train/1.png", len(picture(1)), ""]
     assert document["splits"]["val"][0][2] == md5(picture(3))
     assert len(picture(9)) == len(picture(1))
@@ -251,7 +252,8 @@ class EncryptedByKms:
 
 def test_where_etags_are_no_md5s_sizes_alone_tell(s3: Any, paths: Paths, tmp_path: Path) -> None:
     checked(s3, "folder", tmp_path)
-    document = written(FolderSource(EncryptedByKms(s3), PlainReads(s3, "data"), "data", "datasets/rooms/"), paths)  # type: ignore[arg-type]
+    encrypted: Any = EncryptedByKms(s3)
+    document = written(FolderSource(encrypted, ReadAhead(PlainReads(s3, "data")), "data", "datasets/rooms/"), paths)
     assert document["checksum"] == ""
     assert {digest for rows in document["splits"].values() for row in rows for digest in row[2::3]} == {""}
     arrive("folder", FILES, paths)

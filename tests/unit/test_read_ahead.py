@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from threading import Semaphore
+from time import sleep
 
 import pytest
 
@@ -30,11 +33,13 @@ class Recorded:
 
 
 def ahead_of(reads: Recorded, pieces: Iterable[Piece]) -> ReadAhead:
-    with ReadAhead(reads) as ahead:
-        for piece in pieces:
-            ahead.begin(piece)
-        while ahead._named.qsize():
-            pass
+    """All of them named, and read."""
+    ahead = ReadAhead(reads)
+    for piece in pieces:
+        ahead.begin(piece)
+    ahead.end()
+    if ahead._reading:
+        ahead._reading.result()
     return ahead
 
 
@@ -58,17 +63,14 @@ def test_what_was_read_ahead_is_read_once_and_the_rest_when_it_is_asked_for() ->
 def test_another_range_of_an_object_is_another_piece() -> None:
     ahead = ahead_of(Recorded(), PIECES)
     assert fetched(ahead, [Piece(PIECES[0].key, 0, 5)]) == {0: PIECES[0].key.encode()}
-    assert PIECES[0] in ahead._kept
+    assert ahead._reads.asked[-1].end == 5  # type: ignore[attr-defined]
 
 
-def test_a_read_ahead_that_fails_is_told_to_who_wants_the_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_ahead_that_fails_is_told_to_who_wants_the_piece() -> None:
     for failure in (ObjectGone(PIECES[5].key), AccessDenied("no")):
         reads = Recorded()
         reads.failing = {PIECES[5].key: failure}
-        monkeypatch.setattr(ReadAhead, "stop", lambda self: self._named.put(None))
-        with ReadAhead(reads) as ahead:
-            for piece in PIECES:
-                ahead.begin(piece)
+        ahead = ahead_of(reads, PIECES)
         assert reads.asked == PIECES[:6]
         assert len(fetched(ahead, PIECES[:5])) == 5
         with pytest.raises(type(failure)):
@@ -95,15 +97,49 @@ def test_nothing_more_is_begun_once_it_is_stopped() -> None:
     assert reads.asked == []
 
 
-def test_a_listing_that_fails_leaves_no_read_behind() -> None:
-    reads = Recorded()
+class Held(Recorded):
+    """Reads that go on one by one, as they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = Semaphore(0)
+
+    def fetch(self, pieces: Iterable[Piece]) -> Iterator[tuple[int, bytes]]:
+        for item in super().fetch(pieces):
+            self.let.acquire()
+            yield item
+
+
+def test_what_has_come_is_handed_out_while_the_rest_is_under_way() -> None:
+    reads = Held()
     ahead = ReadAhead(reads)
+    for piece in PIECES:
+        ahead.begin(piece)
+    found = ahead.fetch(PIECES)
+    for number in range(len(PIECES)):
+        reads.let.release()
+        assert next(found) == (number, PIECES[number].key.encode())
+    assert next(found, None) is None
+    assert reads.asked == PIECES
+
+
+def test_the_end_of_the_context_leaves_no_read_behind() -> None:
+    reads = Held()
 
     def listing() -> None:
-        with ahead:
-            ahead.begin(PIECES[0])
+        with ReadAhead(reads) as ahead:
+            for piece in PIECES:
+                ahead.begin(piece)
+            while not reads.asked:
+                sleep(0.001)
+            ahead.stop()
+            reads.let.release(len(PIECES))
+            threads.append(ahead._reading)
             raise RuntimeError
 
+    threads: list[Future[None] | None] = []
     with pytest.raises(RuntimeError):
         listing()
-    assert ahead._reading.done()
+    assert threads[0]
+    assert threads[0].done()
+    assert len(reads.asked) == 1

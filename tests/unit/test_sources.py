@@ -99,7 +99,7 @@ def test_what_is_no_zip_a_link_or_a_duplicate_is_refused(s3: Any) -> None:
 def test_a_folder_lists_what_lies_below_it_and_when_the_last_came(s3: Any) -> None:
     for key in ("data.yaml", "images/1.jpg", ".DS_Store", "sub/"):
         s3.put_object(Bucket="data", Key=f"datasets/My rooms + más/{key}", Body=b"x")
-    source = FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/My rooms + más/")
+    source = FolderSource(s3, ReadAhead(PlainReads(s3, "data")), "data", "datasets/My rooms + más/")
     assert sorted(source.files) == ["data.yaml", "images/1.jpg"]
     assert source.read("data.yaml") == b"x"
     assert source.newest.year >= 2024
@@ -118,7 +118,7 @@ def test_labels_begin_to_be_read_while_a_folder_is_listed_and_each_is_read_once(
     monkeypatch.setattr(ReadAhead, "begin", lambda self, piece: begin(self, piece) or begun.append(piece.key))  # type: ignore[func-returns-value]
     got: list[str] = []
     s3.meta.events.register("before-call.s3.GetObject", lambda params, **_: got.append(params["url_path"]))
-    source = FolderSource(s3, PlainReads(s3, "data"), "data", "datasets/rooms/")
+    source = FolderSource(s3, ReadAhead(PlainReads(s3, "data")), "data", "datasets/rooms/")
     assert begun == [f"datasets/rooms/{name}" for name in labels]
     assert dict(source.contents(list(contents))) == contents
     assert len(got) == len(set(got)) == len(labels) + len(others)
