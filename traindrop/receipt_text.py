@@ -39,7 +39,7 @@ def table(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not receipt:
         return []
     lines = [
-        (label, f"{duration(receipt[key])} ({count(receipt[key])} s)")
+        (label, duration(receipt[key]) + (f" ({count(receipt[key])} s)" if receipt[key] >= 60 else ""))
         for key, label in (("seconds_trained", "Trained"), ("seconds_billed", "Billed"))
     ]
     lines += [
@@ -73,10 +73,10 @@ def table(receipt: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def bills(receipt: Mapping[str, Any]) -> list[list[str]]:
-    """One row for each job: name, instance, trained and billed seconds, dollars an hour, paid, saved."""
+    """One row for each job: the end of its name, instance, trained and billed seconds, dollars an hour, paid, saved."""
     return [
         [
-            str(line["name"]),
+            f"…-{str(line['name']).rpartition('-')[2]}",
             f"{line['instance_type']} {'spot' if line['spot'] else 'on demand'}",
             f"{count(line['seconds_trained'])} s",
             f"{count(line['seconds_billed'])} s",

@@ -242,7 +242,7 @@ def test_a_run_without_interruptions_speaks_of_none() -> None:
 def test_the_receipt_says_what_was_paid_saved_and_at_which_price() -> None:
     text = Page(report()).text
     for expected in (
-        "r-1 ml.g4dn.xlarge spot 3600 s 1200 s $0.7364 $0.2455 $0.4909",
+        "…-1 ml.g4dn.xlarge spot 3600 s 1200 s $0.7364 $0.2455 $0.4909",
         "1 h 00 min (3600 s)",
         "20 min 00 s (1200 s)",
         "Paid $0.2455",
