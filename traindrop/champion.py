@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from traindrop.objects import content, is_there
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -23,7 +25,6 @@ KEPT = 50
 PROMOTED, ROLLED_BACK = "promoted", "rolled back"
 _OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _ATTEMPTS = 10
-_ABSENT = frozenset({"404", "NoSuchKey"})
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -57,7 +58,7 @@ def read(s3: S3Client, bucket: str, slug: str) -> Best:
     try:
         answer = s3.get_object(Bucket=bucket, Key=key(slug))
     except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
+        if error.response["Error"]["Code"] == "NoSuchKey":
             return Best()
         raise
     text = answer["Body"].read()
@@ -118,13 +119,9 @@ def of_run(s3: S3Client, bucket: str, slug: str, run_id: str) -> dict[str, Any] 
 def metrics_at(s3: S3Client, bucket: str, place: str) -> dict[str, Any]:
     """A metrics.json; nothing in it where it is not there, or is none."""
     try:
-        found = json.loads(s3.get_object(Bucket=bucket, Key=place)["Body"].read())
+        found = json.loads(content(s3, bucket, place) or b"")
     except ValueError:
         return {}
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
-            return {}
-        raise
     return found if isinstance(found, dict) else {}
 
 
@@ -134,17 +131,6 @@ def present(s3: S3Client, bucket: str, slug: str) -> str:
     if now and is_there(s3, bucket, f"models/{slug}/{now['run_id']}/best.pt"):
         return str(now["run_id"])
     return ""
-
-
-def is_there(s3: S3Client, bucket: str, place: str) -> bool:
-    """Whether there is such an object."""
-    try:
-        s3.head_object(Bucket=bucket, Key=place)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
-            return False
-        raise
-    return True
 
 
 def key(slug: str) -> str:

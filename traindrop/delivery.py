@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from traindrop import champion, comparison, messages, model_archive, receipt
 from traindrop.champion import PROMOTED, Best
 from traindrop.charts import read_epochs
 from traindrop.comparison import Comparison
 from traindrop.estimate import pace
+from traindrop.objects import content
 from traindrop.report import render_report
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 
@@ -77,7 +76,6 @@ class Delivery:
             metrics={key: value for key, value in metrics.items() if key not in ("classes", "champion")},
             comparison=asdict(found),
             promoted=found.promoted,
-            previous_score=found.before,
             receipt=bill,
             pace=pace(run.get("jobs", []), kept),
         )
@@ -204,12 +202,7 @@ class Delivery:
         return [(key.rsplit("/", 1)[-1], self._read(key) or b"") for key in keys]
 
     def _read(self, key: str) -> bytes | None:
-        try:
-            return self.s3.get_object(Bucket=self.artifact_bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+        return content(self.s3, self.artifact_bucket, key)
 
 
 def _prefix(run: Mapping[str, Any]) -> str:

@@ -36,13 +36,3 @@ class InvalidInput(TraindropError):
 
 class StillRunning(TraindropError):
     """A training job that was stopped has not ended: it is looked at again."""
-
-
-class JobFailed(TraindropError):
-    """A training job ended without a model; `name` is one of the classes in `traindrop.jobs.JobError`."""
-
-    def __init__(self, name: str, cause: str) -> None:
-        """Keep the error name and the cause (what happened and what to do, in one paragraph)."""
-        super().__init__(f"{name}: {cause}")
-        self.name = name
-        self.cause = cause

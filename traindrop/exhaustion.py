@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from traindrop.console import quotas_link
 from traindrop.jobs import JobEnd
 from traindrop.rungs import Rung
 
@@ -13,7 +14,7 @@ QUOTA_IN_USE = "QuotaInUse"
 """Above a quota that is in use the state machine waits and asks again; no end of anything."""
 IN_VAIN = frozenset({"CapacityExhausted", "QuotaExhausted"})
 """Errors of a run that could not have an instance on any rung."""
-_QUOTA_ZERO = re.compile(r"limit '(?P<name>[^']+)' is 0 ")
+_QUOTA_ZERO = re.compile(r"limit '[^']+' is 0 ")
 _REFUSED, _SKIPPED = "quota 0", "quota 0, skipped"
 
 
@@ -32,13 +33,11 @@ def quota_of_zero(rung: Rung, run: Mapping[str, Any], *, more_rungs: bool, known
         for entry in run["climb"]
         if entry.get("result") in (_REFUSED, _SKIPPED)
     ]
-    region = str(run["execution_arn"]).split(":")[3]
     names = ", ".join(f"'{name}'" for name in dict.fromkeys([*zeros, rung.quota]))
     return JobEnd(
         error="QuotaError" if more_rungs else "QuotaExhausted",
         cause=f"your account's quota {names} is 0; ask for 1 in the Service Quotas console, service Amazon SageMaker "
-        f"(https://{region}.console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas), or choose other "
-        "instance_types in training.yaml",
+        f"({quotas_link(run['execution_arn'])}), or choose other instance_types in training.yaml",
         result=_SKIPPED if known else _REFUSED,
     )
 

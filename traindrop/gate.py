@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from traindrop import messages
 from traindrop.batches import trained_on
 from traindrop.climb import ladder_of
@@ -21,6 +19,7 @@ from traindrop.intake import drop_of, settle
 from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.object_reads import ObjectReads
+from traindrop.objects import content
 from traindrop.problems import Verdict
 from traindrop.read_ahead import ReadAhead
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
@@ -116,12 +115,8 @@ class Gate:
     def _bucket_settings(self, bucket: str) -> Layer | None:
         """`datasets/training.yaml`, the settings for the whole bucket, if there is one."""
         key = "datasets/training.yaml"
-        try:
-            return Layer(key, self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise
+        found = content(self.s3, bucket, key)
+        return None if found is None else Layer(key, found)
 
     def _uploading(self, run: Mapping[str, Any], seconds: float, **found: bool) -> dict[str, Any]:
         self._record(run, status="Uploading", **found)

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
 
 from traindrop import receipt_text
+from traindrop.console import execution_link
 from traindrop.figures import dollars, duration, not_trained_on
 from traindrop.plain_text import printable, shell_word
 from traindrop.pricing import PRICE_DATE, PRICE_REGION
@@ -46,7 +46,7 @@ def compose(outcome: Outcome, headline: str, paragraphs: Sequence[str], run: Map
     blocks = [headline, *(paragraph for paragraph in paragraphs if paragraph)]
     links = []
     if run.get("execution_arn"):
-        links.append(f"The run in the console:\n  {console_link(run['execution_arn'])}")
+        links.append(f"The run in the console:\n  {execution_link(run['execution_arn'])}")
     if run.get("bucket") and run.get("key"):
         links.append(f"Start this dataset again with:\n  {restart_command(run['bucket'], run['key'])}")
     if run_id:
@@ -68,16 +68,6 @@ def _body(blocks: Sequence[str], links: Sequence[str]) -> str:
 def _subject(text: str) -> str:
     plain = "".join(c if " " <= c <= "~" else "?" for c in " ".join(text.split())).strip()
     return textwrap.shorten(plain, _SUBJECT_LIMIT, placeholder="...") if len(plain) > _SUBJECT_LIMIT else plain
-
-
-def console_link(execution_arn: str) -> str:
-    """Deep link to an execution in the AWS console of its partition."""
-    _, partition, _, region, *_ = execution_arn.split(":")
-    host = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}.get(
-        partition, "console.aws.amazon.com"
-    )
-    arn = quote(execution_arn, safe=":")
-    return f"https://{region}.{host}/states/home?region={region}#/v2/executions/details/{arn}"
 
 
 def restart_command(bucket: str, key: str) -> str:
@@ -143,7 +133,7 @@ def unchanged(run: Mapping[str, Any], earlier: Mapping[str, Any], state: str) ->
         [
             f"Run {earlier['run_id']} has it; nothing new was started and nothing is charged.",
             f"Its report, with the model beside it:\n  {report}" if report else "",
-            f"That run in the console:\n  {console_link(arn)}" if arn else "",
+            f"That run in the console:\n  {execution_link(arn)}" if arn else "",
             "To train it all the same, set `force: true` in training.yaml.",
         ],
         run,

@@ -11,11 +11,13 @@ from botocore.exceptions import ClientError
 
 from traindrop import budget, champion, climb, exhaustion, jobs, messages
 from traindrop.climb import Ladder
+from traindrop.console import job_link
 from traindrop.estimate import estimate, past_of, plan_of
 from traindrop.exhaustion import QUOTA_IN_USE, with_model_so_far
 from traindrop.figures import duration
 from traindrop.jobs import JobEnd, Places
 from traindrop.notifying import publish_once
+from traindrop.objects import is_there
 from traindrop.quotas import Quotas
 from traindrop.runs import stop_wanted
 from traindrop.settings import SHORTEST_SECONDS, TrainingSettings
@@ -159,14 +161,13 @@ class Starter:
             return
         settings = TrainingSettings.model_validate(run["settings"])
         whole = budget.left(settings, self.stack_max_cost_usd, [], datetime.fromtimestamp(self.clock(), UTC))
-        region = str(run["execution_arn"]).split(":")[3]
         message = messages.started(
             run,
             estimate=self._estimate(run, settings, whole),
             cap_usd=whole.dollars,
             cap_hours=whole.seconds / 3600,
             rungs=", ".join(map(str, jobs.ladder(settings))),
-            job_link=f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/jobs/{name}",
+            job_link=job_link(run["execution_arn"], name),
         )
         publish_once(self.sns, self.topic_arn, message, runs=self.trainer.runs, run_id=run["run_id"], flag="announced")
 
@@ -186,7 +187,7 @@ class Starter:
         """Put what trains below `code/<digest>/`, once a version; answer that prefix."""
         files = code()
         prefix = f"code/{digest(files)}/"
-        if champion.is_there(self.s3, self.places.artifact_bucket, f"{prefix}{ENTRY_POINT}"):
+        if is_there(self.s3, self.places.artifact_bucket, f"{prefix}{ENTRY_POINT}"):
             return prefix
         for name in sorted(files, key=lambda name: name == ENTRY_POINT):
             self.s3.put_object(Bucket=self.places.artifact_bucket, Key=prefix + name, Body=files[name])
@@ -206,4 +207,4 @@ class Starter:
         if not settings.model.endswith(".pt"):
             return None
         places = (f"weights/{settings.model}", f"weights/{run['slug']}/{settings.model}")
-        return next((f"s3://{bucket}/{key}" for key in places if champion.is_there(self.s3, bucket, key)), None)
+        return next((f"s3://{bucket}/{key}" for key in places if is_there(self.s3, bucket, key)), None)

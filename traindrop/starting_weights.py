@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from traindrop import champion
 from traindrop.comparison import classes_of, listed
+from traindrop.objects import is_there
 from traindrop.problems import Problem
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _place(s3: S3Client, bucket: str, slug: str, model: str) -> tuple[str, str, 
                 ),
             )
         place = key.removesuffix(_BEST)
-    there = champion.is_there(s3, bucket, place + _BEST)
+    there = is_there(s3, bucket, place + _BEST)
     return stands_for, place, None if there else _missing(model, cure)
 
 

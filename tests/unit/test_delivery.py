@@ -46,7 +46,7 @@ def measured(
     delivery.runs.update(run_id, slug="rooms", ended="completed", settings=settings)
     answer = delivery.measure(run_id)
     record = delivery.runs.get(run_id)
-    return {**answer, "previous_score": record.get("previous_score"), "comparison": record["comparison"]}
+    return {**answer, "previous_score": record["comparison"]["before"], "comparison": record["comparison"]}
 
 
 def history(delivery: Delivery) -> list[str]:

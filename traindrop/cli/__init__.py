@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USAGE = 2
 INTERRUPTED = 130
@@ -31,7 +31,10 @@ class CannotDo(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line, and takes no option for another that begins alike."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` shows what it takes")
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="traindrop", description="Drop a YOLO dataset, get a trained model.", allow_abbrev=False)
+    parser = _Parser(prog="traindrop", description="Drop a YOLO dataset, get a trained model.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     check = commands.add_parser(
@@ -63,7 +66,6 @@ def _parser() -> argparse.ArgumentParser:
         help="validate a dataset folder or zip by the rules that the cloud uses",
         description="Validate a dataset folder or zip by the rules that the cloud uses. "
         "Exit code 0: valid, 1: invalid, 2: usage.",
-        allow_abbrev=False,
     )
     check.add_argument("path", metavar="PATH", help="folder that holds data.yaml, or its zip")
     check.add_argument("--json", action="store_true", help="print the verdict document and nothing else")
@@ -75,7 +77,6 @@ def _parser() -> argparse.ArgumentParser:
         help="make an earlier run's model the dataset's best again",
         description="Make an earlier run's model the dataset's best again; the next run competes with that one. "
         "Exit code 0: done, 1: it cannot be done, 2: usage.",
-        allow_abbrev=False,
     )
     rollback.add_argument("dataset", metavar="DATASET", help="the dataset's name as it was dropped")
     rollback.add_argument("--to", metavar="RUN", help="which run's model; by default the best before the present one")
@@ -89,7 +90,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Find what a trained model knows in an image, and write its polygons as JSON: rooms of a floor "
         "plan, say. A model for detection answers its boxes. Needs ONNX Runtime, NumPy and OpenCV, not PyTorch. "
         "Exit code 0: done, 2: usage.",
-        allow_abbrev=False,
     )
     polygons.add_argument("--model", required=True, help="best.onnx of a run, or a best.pt with best.onnx beside it")
     polygons.add_argument("--image", required=True, help="PNG, JPEG or whatever else OpenCV reads")
