@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patched_imports import PATCHED_IMPORTS
 from tests.training_host import TRAINING, Host, make_host
 
 ARGUMENTS: dict[str, Any] = {
@@ -41,7 +42,7 @@ CALM = {
     "MPLBACKEND": "Agg",
 }
 HOOK = """
-import importlib.abc, importlib.util, os, sys, time
+import os, time
 EVENTS = ["on_pretrain_routine_start", "on_train_start", "on_train_batch_end", "on_train_epoch_end", "on_fit_epoch_end"]
 told = set()
 ours = [0.0]
@@ -76,21 +77,6 @@ def epochs(module):
             setattr(module.Epochs, name, timed(work))
 
 PATCHES = {"ultralytics.engine.trainer": trainer, "training_entry.epochs": epochs}
-
-class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name not in PATCHES:
-            return None
-        patch = PATCHES.pop(name)
-        spec = importlib.util.find_spec(name)
-        run = spec.loader.exec_module
-        def exec_module(module):
-            run(module)
-            patch(module)
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Finder())
 """
 PLAIN = """
 import json, sys, time
@@ -147,7 +133,7 @@ def started(command: list[str], folder: Path, environment: Mapping[str, str]) ->
     """A training in a folder of its own, ended with all it started."""
     site, turn = folder / "site", folder / "turn"
     site.mkdir(parents=True, exist_ok=True)
-    (site / "sitecustomize.py").write_text(HOOK)
+    (site / "sitecustomize.py").write_text(HOOK + PATCHED_IMPORTS)
     if not turn.exists():
         os.mkfifo(turn)
     begun = time.monotonic()

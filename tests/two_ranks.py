@@ -12,10 +12,11 @@ import signal
 import subprocess
 from pathlib import Path
 
+from tests.patched_imports import PATCHED_IMPORTS
 from tests.training_host import Host
 
 TWO_RANKS = """
-import importlib.abc, importlib.util, os, sys
+import os
 
 class Backend:
     current_device = staticmethod(lambda: 0)
@@ -67,21 +68,6 @@ PATCHES = {
     "training_entry.checkpoints": checkpoints,
     "training_entry.devices": devices,
 }
-
-class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name not in PATCHES:
-            return None
-        patch = PATCHES.pop(name)
-        spec = importlib.util.find_spec(name)
-        run = spec.loader.exec_module
-        def exec_module(module):
-            run(module)
-            patch(module)
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Finder())
 """
 
 
@@ -91,7 +77,7 @@ class TwoRanks(Host):
     def start(self, **environment: str) -> subprocess.Popen[str]:
         site = self.folder / "two"
         site.mkdir(exist_ok=True)
-        (site / "sitecustomize.py").write_text(TWO_RANKS)
+        (site / "sitecustomize.py").write_text(TWO_RANKS + PATCHED_IMPORTS)
         return super().start(PYTHONPATH=str(site), **environment)
 
 

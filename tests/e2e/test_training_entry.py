@@ -83,21 +83,28 @@ def test_nothing_looks_for_the_network(finished: Host) -> None:
     assert not finished.network_log.exists(), finished.network_log.read_text()
 
 
-def test_best_onnx_runs(finished: Host) -> None:
-    program = (
-        "import sys, numpy, onnxruntime\n"
+def asked_of_onnx(host: Host, program: str) -> str:
+    """What a program prints that has best.onnx as `session`."""
+    opened = (
+        "import json, sys, numpy, onnxruntime\n"
         "session = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n"
-        "given = session.get_inputs()[0]\n"
-        "found = session.run(None, {given.name: numpy.zeros(given.shape, numpy.float32)})\n"
-        "print(given.shape, [part.shape for part in found])\n"
     )
-    answer = subprocess.run(
-        [TRAINING / "python", "-c", program, str(finished.model / "best.onnx")],
+    return subprocess.run(
+        [TRAINING / "python", "-c", opened + program, str(host.model / "best.onnx")],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     ).stdout
+
+
+def test_best_onnx_runs(finished: Host) -> None:
+    answer = asked_of_onnx(
+        finished,
+        "given = session.get_inputs()[0]\n"
+        "found = session.run(None, {given.name: numpy.zeros(given.shape, numpy.float32)})\n"
+        "print(given.shape, [part.shape for part in found])\n",
+    )
     assert answer == "[1, 3, 64, 64] [(1, 37, 84), (1, 32, 16, 16)]\n"
 
 
@@ -106,20 +113,7 @@ def test_best_onnx_was_compared_with_best_pt_and_says_how_to_use_it(finished: Ho
     assert compared["images"] == 4
     assert compared["largest_difference"] <= compared["tolerance"] == 0.001
     assert "missing" not in finished.metrics()
-    program = (
-        "import sys, json, onnxruntime\n"
-        "session = onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])\n"
-        "print(json.dumps(session.get_modelmeta().custom_metadata_map))\n"
-    )
-    written = json.loads(
-        subprocess.run(
-            [TRAINING / "python", "-c", program, str(finished.model / "best.onnx")],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        ).stdout
-    )
+    written = json.loads(asked_of_onnx(finished, "print(json.dumps(session.get_modelmeta().custom_metadata_map))\n"))
     assert (
         written.items()
         >= {

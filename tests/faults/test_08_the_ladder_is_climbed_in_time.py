@@ -47,6 +47,14 @@ def was_taken(stack: Stack, run_id: str) -> bool:
     )
 
 
+def loses_spot_half_way(stack: Stack, name: str) -> str:
+    """A run whose spot instance is taken back after epoch 20 of 60, and has no other of its type."""
+    stack.cloud.inject({"training": {"interrupt_after_epochs": [20], "spot_never_returns": True}})
+    settings = FAST.replace("epochs: 3", f"epochs: {EPOCHS}") + "capacity_patience_hours: 0.001\n"
+    stack.drop_zip(name, dataset_files(marker=name, settings=settings))
+    return str(stack.execution(name, within=60)["name"])
+
+
 def test_all_spot_in_vain_ends_on_demand_within_the_one_time_of_the_run(stack: Stack, row: Rows) -> None:
     line = row(
         8,
@@ -116,11 +124,7 @@ def test_spot_that_does_not_come_back_is_left_for_the_next_rung_from_the_same_ch
         injected="after epoch 20 of 60; the next rung is another type",
         promise="trains on from the same checkpoints, with what is left of time and money",
     )
-    stack.cloud.inject({"training": {"interrupt_after_epochs": [20], "spot_never_returns": True}})
-    settings = FAST.replace("epochs: 3", f"epochs: {EPOCHS}") + "capacity_patience_hours: 0.001\n"
-    stack.drop_zip("no-return", dataset_files(marker="no-return", settings=settings))
-    run_id = stack.execution("no-return", within=60)["name"]
-
+    run_id = loses_spot_half_way(stack, "no-return")
     eventually(lambda: was_taken(stack, run_id), within=120, what="the interruption")
     stack.cloud.inject({"training": {"spot_never_returns": True}})
     execution = stack.ended("no-return", within=180)
@@ -151,10 +155,7 @@ def test_a_climb_in_vain_after_training_delivers_the_best_model_so_far(stack: St
         injected="after epoch 20 of 60; every job after that without capacity",
         promise="the model that was paid for is delivered",
     )
-    stack.cloud.inject({"training": {"interrupt_after_epochs": [20], "spot_never_returns": True}})
-    settings = FAST.replace("epochs: 3", f"epochs: {EPOCHS}") + "capacity_patience_hours: 0.001\n"
-    stack.drop_zip("paid-for", dataset_files(marker="paid-for", settings=settings))
-    run_id = stack.execution("paid-for", within=60)["name"]
+    run_id = loses_spot_half_way(stack, "paid-for")
     eventually(
         lambda: any(job["SecondaryStatus"] in ("Downloading", "Training") for job in stack.jobs(run_id)),
         within=60,

@@ -6,14 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from traindrop import champion
 from traindrop.champion import PROMOTED
@@ -41,21 +39,15 @@ class Session:
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def s3(monkeypatch: pytest.MonkeyPatch, s3: Any) -> Any:
     """A dataset `rooms` whose best was A, then B, then C."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setattr(boto3.session, "Session", Session)
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="artifacts")
-        for run_id, score in ((A, 0.5), (B, 0.6), (C, 0.7)):
-            leave_model(client, run_id, score)
-            entry = champion.entry(run_id, "artifacts", "rooms", score=score, at="", how=PROMOTED, why="")
-            champion.change(client, "artifacts", "rooms", lambda _, entry=entry: (None, entry))  # type: ignore[misc]
-        yield client
+    for run_id, score in ((A, 0.5), (B, 0.6), (C, 0.7)):
+        leave_model(s3, run_id, score)
+        entry = champion.entry(run_id, "artifacts", "rooms", score=score, at="", how=PROMOTED, why="")
+        champion.change(s3, "artifacts", "rooms", lambda _, entry=entry: (None, entry))  # type: ignore[misc]
+    return s3
 
 
 def leave_model(client: Any, run_id: str, score: float) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from traindrop import champion, receipt
 from traindrop.delivery import Delivery
@@ -16,22 +13,8 @@ from traindrop.runs import Claims, Runs
 
 
 @pytest.fixture
-def delivery(monkeypatch: pytest.MonkeyPatch) -> Iterator[Delivery]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
-        s3.create_bucket(Bucket="artifacts")
-        for table, key in (("runs", "run_id"), ("claims", "claim")):
-            dynamodb.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
-                KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
-            )
-        yield Delivery(s3, Runs(dynamodb, "runs"), Claims(dynamodb, "claims"), "artifacts", lambda: 0.0)
+def delivery(s3: Any, dynamodb: Any) -> Delivery:
+    return Delivery(s3, Runs(dynamodb, "runs"), Claims(dynamodb, "claims"), "artifacts", lambda: 0.0)
 
 
 def measured(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from traindrop.runs import RUNS_OF_DATASET, Claims, Runs
+from traindrop.runs import Claims, Runs
 
 
 class Repeating:
@@ -28,40 +25,9 @@ class Repeating:
         return twice if name in ("update_item", "put_item", "delete_item") else operation
 
 
-def make_runs_table(dynamodb: Any, name: str) -> None:
-    """A runs table as the template has it."""
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("run_id", "slug")],
-        KeySchema=[{"AttributeName": "run_id", "KeyType": "HASH"}],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": RUNS_OF_DATASET,
-                "KeySchema": [
-                    {"AttributeName": "slug", "KeyType": "HASH"},
-                    {"AttributeName": "run_id", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
-
-
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
-    with mock_aws():
-        made = boto3.client("dynamodb", region_name="us-east-1")
-        make_runs_table(made, "runs")
-        made.create_table(
-            TableName="claims",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "claim", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "claim", "KeyType": "HASH"}],
-        )
-        yield Repeating(made)
+def client(dynamodb: Any) -> Any:
+    return Repeating(dynamodb)
 
 
 def test_a_flag_is_set_by_one_though_its_write_is_repeated(client: Any) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
-from tests.unit.test_runs import make_runs_table
 from traindrop.jobs import Places
 from traindrop.quotas import Quotas
 from traindrop.runs import Claims, Runs
@@ -53,26 +49,18 @@ class Told:
 
 
 @pytest.fixture
-def starter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Starter]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        dynamodb = boto3.client("dynamodb", region_name="us-east-1")
-        s3.create_bucket(Bucket="artifacts")
-        make_runs_table(dynamodb, "runs")
-        anything: Any = Told()
-        sagemaker: Any = SageMaker()
-        runs, clock = Runs(dynamodb, "runs"), NOW.timestamp
-        trainer = Trainer(sagemaker, anything, runs, anything)
-        places = Places("datasets", "artifacts", "role", "image")
-        quotas, notice = (
-            Quotas(anything, Claims(dynamodb, "claims"), clock),
-            WaitingNotice(runs, anything, "topic", 1800),
-        )
-        monkeypatch.setattr(Quotas, "is_zero", lambda _, name: name in ZERO)
-        yield Starter(trainer, s3, anything, places, "topic", 10, clock, quotas, notice)
+def starter(monkeypatch: pytest.MonkeyPatch, s3: Any, dynamodb: Any) -> Starter:
+    anything: Any = Told()
+    sagemaker: Any = SageMaker()
+    runs, clock = Runs(dynamodb, "runs"), NOW.timestamp
+    trainer = Trainer(sagemaker, anything, runs, anything)
+    places = Places("datasets", "artifacts", "role", "image")
+    quotas, notice = (
+        Quotas(anything, Claims(dynamodb, "claims"), clock),
+        WaitingNotice(runs, anything, "topic", 1800),
+    )
+    monkeypatch.setattr(Quotas, "is_zero", lambda _, name: name in ZERO)
+    return Starter(trainer, s3, anything, places, "topic", 10, clock, quotas, notice)
 
 
 def record(starter: Starter, *jobs: dict[str, Any]) -> None:
