@@ -13,6 +13,7 @@ COMPILE = [
     str(UV),
     "pip",
     "compile",
+    "--no-config",
     "--quiet",
     "--universal",
     "--python-version",

@@ -60,7 +60,7 @@ def test_what_the_functions_and_the_training_need_is_in_it(shipped: dict[str, tu
         "aws_lambda_powertools",
     ):
         assert (folder / name).exists(), name
-    for name in ("boto3", "botocore", "local_cloud", "tests", "demo"):
+    for name in ("boto3", "botocore", "rich", "typer", "local_cloud", "tests", "demo"):
         assert not (folder / name).exists(), name
 
 
