@@ -1,6 +1,6 @@
 """`python -m benchmarks.polygons_without_torch MODEL`: images named on stdin, what is found in them on stdout.
 
-Run by the training environment's Python, which may import neither torch nor ultralytics here.
+It may import neither torch nor ultralytics.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ VENVS = ROOT / ".venvs"
 TORCH = "2.13.0"
 MEGABYTES = {
     "uv": 41,
-    "dev": 214,
+    "dev": 234,
     "lambda": 23,
     "sam": 92,
     "aws": 23,
@@ -36,6 +36,11 @@ MEGABYTES = {
     "images": 300,
 }
 """What each environment downloads when the cache is cold, measured on x86-64 Linux."""
+COMMAND = """#!/bin/sh
+here=$(dirname "$(readlink -f "$0")")
+PYTHONPATH="$here/../../..${PYTHONPATH:+:$PYTHONPATH}" exec "$here/python" -m traindrop "$@"
+"""
+"""The command `traindrop` of a clone, which runs what lies there."""
 
 
 def main(names: list[str]) -> int:
@@ -80,6 +85,8 @@ def stamp(name: str) -> str:
     if name == "training":
         digest.update((LISTS / "torch.txt").read_bytes() + (LISTS / "torch-cpu.txt").read_bytes())
         digest.update(f"{TORCH} {inspect.getsource(install_torch)}".encode())
+    if name == "dev":
+        digest.update(COMMAND.encode())
     return f"{digest.hexdigest()} {sys.version} {sys.executable}"
 
 
@@ -113,6 +120,10 @@ def install(name: str) -> None:
         "--python",
         str(VENVS / name),
     )
+    if name == "dev":
+        command = VENVS / name / "bin/traindrop"
+        command.write_text(COMMAND)
+        command.chmod(0o755)
 
 
 def install_uv() -> None:

@@ -1,4 +1,4 @@
-"""The command `traindrop` in the training environment's Python, where torch and ultralytics cannot be imported.
+"""The command `traindrop` in a Python where torch and ultralytics cannot be imported.
 
 `python -m tests.without_torch` reads lists of arguments as JSON from stdin, and answers exit code, stdout and stderr of
 each as JSON.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON = ROOT / ".venvs/training/bin/python"
+PYTHON = ROOT / ".venvs/dev/bin/python"
 NEVER = ("torch", "ultralytics", "onnx", "PIL", "pydantic", "boto3")
 Ended = tuple[int, str, str]
 """Exit code, stdout, stderr."""

@@ -25,10 +25,10 @@ STACKS = {"traindrop": [{"OutputKey": "ArtifactBucketName", "OutputValue": "arti
 class Session:
     """A session whose CloudFormation knows two stacks, and whose S3 is moto's."""
 
-    def __init__(self, *, region_name: str | None) -> None:
+    def __init__(self, *, region_name: str | None, **_options: Any) -> None:
         self.region_name = region_name
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **_options: Any) -> Any:
         return self if service == "cloudformation" else boto3.client("s3", region_name=self.region_name)
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803  (the client's own name)

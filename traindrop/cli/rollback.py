@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from traindrop import champion
-from traindrop.aws_words import in_words
 from traindrop.champion import ROLLED_BACK, Best
 from traindrop.cli import Answer, CannotDo, UsageError
+from traindrop.cli.stack import Stack
 from traindrop.comparison import score_of
 from traindrop.drops import RUN_ID, slug_of
 from traindrop.plain_text import printable, shell_word
@@ -22,20 +18,19 @@ from traindrop.plain_text import printable, shell_word
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_OUTPUT = "ArtifactBucketName"
 _PERMISSIONS = (
     "cloudformation:DescribeStacks, and of the ArtifactBucket s3:ListBucket, and s3:GetObject and s3:PutObject of "
     "models/*"
 )
 
 
-def rollback(dataset: str, *, to: str | None, stack: str, as_json: bool) -> Answer:
+def rollback(dataset: str, *, to: str | None, stack: Stack, as_json: bool) -> Answer:
     """Make an earlier run's model the dataset's best; the next run then competes with that one.
 
     Args:
         dataset: its name as it was dropped.
         to: the run; by default the one whose model was the best before the present one was promoted.
-        stack: the stack's name; where it is, boto3's own settings say, and AWS_ENDPOINT_URL.
+        stack: where the models are.
         as_json: whether the answer is a document instead of text for people.
 
     Raises:
@@ -45,14 +40,9 @@ def rollback(dataset: str, *, to: str | None, stack: str, as_json: bool) -> Answ
     slug = slug_of(dataset)
     if to is not None and not (RUN_ID.fullmatch(to) and to.startswith(f"{slug}-")):
         raise UsageError(f"{printable(to)} is no run of {printable(dataset)}; its runs are called {slug}-…")
-    try:
-        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)  # boto3 does not read it
-        bucket = _bucket(session, stack)
-        s3 = session.client("s3")
+    with stack.needing(_PERMISSIONS, so="nothing was changed: "):
+        bucket, s3 = stack.output("ArtifactBucketName"), stack.client("s3")
         before, after = champion.change(s3, bucket, slug, lambda best: _decide(s3, bucket, dataset, best, to))
-    except (ClientError, BotoCoreError) as error:
-        said = in_words(error, stack, named_by="--stack", permissions=_PERMISSIONS)
-        raise CannotDo(f"nothing was changed: {said}") from error
     place = f"s3://{bucket}/{champion.key(slug)}"
     if as_json:
         document = {"dataset": dataset, "from": _brief(before), "to": _brief(after), "best": place}
@@ -63,15 +53,6 @@ def rollback(dataset: str, *, to: str | None, stack: str, as_json: bool) -> Answ
         f"  traindrop rollback {shell_word(dataset)} --to {before['run_id']}\n"
         f"{place} says so, with its history."
     )
-
-
-def _bucket(session: boto3.session.Session, stack: str) -> str:
-    """The artifact bucket of a stack."""
-    (found,) = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
-    if _OUTPUT not in outputs:
-        raise CannotDo(f"the stack {stack} has no output {_OUTPUT}; is it a stack of Traindrop? Name yours by --stack")
-    return outputs[_OUTPUT]
 
 
 def _decide(

@@ -1,0 +1,101 @@
+"""What can be typed after `traindrop`, and what its help says; what a command does is in the module of its name.
+
+Those are loaded when they are asked for, so that what one command imports costs the others nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from traindrop.cli import Answer
+from traindrop.cli.stack import Stack, on_stack
+
+app = typer.Typer(
+    name="traindrop",
+    help="Drop a YOLO dataset into S3; get a trained model, its metrics and its bill in your inbox.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print a document for scripts and nothing else.")]
+
+
+def _examples(*lines: str) -> str:
+    """The end of a command's help: what one would type, and what it does."""
+    return "\n\n".join(["[bold]Examples[/bold]", *lines])
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop check rooms/",
+        "traindrop check rooms.zip --json | jq .errors",
+    )
+)
+def check(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder that holds data.yaml, or its zip.")],
+    name: Annotated[str | None, typer.Option(help="The dataset's name; by default that of the folder or zip.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print the verdict document and nothing else.")
+    ] = False,
+) -> Answer:
+    """Validate a dataset folder or zip by the rules that the cloud uses.
+
+    Exit code 0: valid, 1: invalid, 2: usage.
+    """
+    from traindrop.cli import check as command
+
+    return command.check(path, name=name, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop rollback rooms",
+        "traindrop rollback rooms --to rooms-20261101T101500-0a1b2c3d",
+    )
+)
+@on_stack
+def rollback(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name as it was dropped.")],
+    stack: Stack,
+    to: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Which run's model; by default the best before the present one.")
+    ] = None,
+    as_json: Json = False,
+) -> Answer:
+    """Make an earlier run's model the dataset's best again; the next run competes with that one.
+
+    Exit code 0: done, 1: it cannot be done, 2: usage.
+    """
+    from traindrop.cli import rollback as command
+
+    return command.rollback(dataset, to=to, stack=stack, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop polygons --model best.onnx --image plan.png",
+        "traindrop polygons --model best.onnx --image plan.png --output rooms.json --overlay rooms.png",
+    )
+)
+def polygons(
+    model: Annotated[str, typer.Option(help="best.onnx of a run, or a best.pt with best.onnx beside it.")],
+    image: Annotated[str, typer.Option(help="PNG, JPEG or whatever else OpenCV reads.")],
+    output: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Where the polygons go; by default they are printed.")
+    ] = None,
+    overlay: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Where the image with the polygons drawn over it goes.")
+    ] = None,
+) -> Answer:
+    """Find what a trained model knows in an image, and write its polygons as JSON: rooms of a floor plan, say.
+
+    A model for detection answers its boxes. Needs ONNX Runtime, NumPy and OpenCV (`pip install 'traindrop[polygons]'`),
+    not PyTorch. Exit code 0: done, 2: usage.
+    """
+    from traindrop.cli import polygons as command
+
+    return command.polygons(model=model, image=image, output=output, overlay=overlay)

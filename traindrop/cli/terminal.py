@@ -1,0 +1,55 @@
+"""What a terminal shows while a command works, on stderr: nothing where stderr is none, no colour under NO_COLOR."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+Advance = Callable[[int], None]
+"""Tell that so many more bytes, or things, are done."""
+
+
+def screen() -> Console:
+    """The terminal behind stderr."""
+    return Console(file=sys.stderr, highlight=False)
+
+
+@contextlib.contextmanager
+def transfer(words: str, total: int) -> Iterator[Advance]:
+    """A bar of bytes moved, with speed and time left."""
+    columns = [BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+    with _bar(words, total, columns) as advance:
+        yield advance
+
+
+@contextlib.contextmanager
+def steps(words: str, total: int | None = None) -> Iterator[Advance]:
+    """A bar of things done, or a spinner where nobody knows how many there are."""
+    columns: list[ProgressColumn]
+    columns = [SpinnerColumn()] if total is None else [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    with _bar(words, total, columns) as advance:
+        yield advance
+
+
+@contextlib.contextmanager
+def _bar(words: str, total: int | None, columns: list[ProgressColumn]) -> Iterator[Advance]:
+    shown = screen()
+    # The words may be a stranger's, so they are no markup.
+    label = TextColumn("{task.description}", markup=False)
+    with Progress(label, *columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        task = progress.add_task(words, total=total)
+        yield lambda more: progress.advance(task, more)
