@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venvs/dev/bin/python"
-NEVER = ("torch", "ultralytics", "onnx", "PIL", "pydantic", "boto3")
+NEVER = ("torch", "ultralytics", "onnx", "PIL", "boto3")
 Ended = tuple[int, str, str]
 """Exit code, stdout, stderr."""
 

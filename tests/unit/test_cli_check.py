@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,24 @@ def test_an_interrupt_ends_it_without_a_word(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(traindrop.cli.check, "validate", interrupted)
-    assert printed(capsys, "check", rooms) == (130, "", "\n")
+    assert printed(capsys, "check", rooms) == (130, "", "")
+
+
+def test_a_fault_of_our_own_is_told_without_a_traceback(
+    rooms: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by a fault")
+
+    monkeypatch.setattr(traindrop.cli.check, "validate", broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, out, err = printed(capsys, "check", rooms)
+    (log,) = tmp_path.glob("traindrop-*.log")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "ZeroDivisionError: by a fault" in err
+    assert str(log) in err
+    assert "def broken" not in err
+    assert "in broken" in log.read_text()
 
 
 def test_help_shows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,14 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command that follows a run ends with what became of it (`traindrop.cli.following`).
     """
-    from typer.exceptions import Abort, Exit, TyperException
+    from typer.exceptions import TyperException
 
     from traindrop.cli.commands import app
 
     try:
         answer = app(arguments, prog_name="traindrop", standalone_mode=False)
-    except Exit as ended:
-        return ended.exit_code
     except TyperException as mistyped:
         return _refused(_told(mistyped)) if str(mistyped) else USAGE
     except UsageError as error:
@@ -52,12 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CannotDo as error:
         print(f"traindrop: {error}", file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
-    if isinstance(answer, Answer):
-        say(answer.text)
-        return answer.code
-    return 0
+    except Exception as error:  # noqa: BLE001 - its traceback goes into a file
+        return _broken(error)
+    if not isinstance(answer, Answer):
+        return int(answer or 0)  # of typer itself: help was shown, or an interrupt came
+    say(answer.text)
+    return answer.code
 
 
 def say(text: str) -> None:
@@ -69,6 +71,17 @@ def say(text: str) -> None:
     except BrokenPipeError:
         # The interpreter flushes once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _broken(error: Exception) -> int:
+    with tempfile.NamedTemporaryFile("w", prefix="traindrop-", suffix=".log", delete=False, encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    print(
+        f"traindrop: a fault of Traindrop's own ({type(error).__name__}: {error}); {log.name} says where it happened: "
+        "please report it",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _told(mistyped: TyperException) -> str:
