@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from demo.screen import Screen
-
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_PAIR = re.compile(r"(\w+)=([^;\s]+);")
-_RESUME = re.compile(r"RESUME from epoch (\d+)")
+from traindrop.job_log import LOG_GROUP, Begun, Epoch, read
 
 
 class Cloud(Protocol):
@@ -39,7 +35,7 @@ class _Event:
     at: float
     kind: str
     words: str
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 class Run:
@@ -142,18 +138,16 @@ class Run:
         return events
 
     def _read_line(self, at: float, line: str) -> list[_Event]:
-        if line.startswith("METRIC "):
-            values = dict(_PAIR.findall(line))
-            self.finished_epochs.append(int(float(values.get("epoch", 0))))
-            return [_Event(at, "epoch", line, values)]
-        resumed = _RESUME.search(line)
-        if resumed or "FRESH start" in line:
-            epoch = int(resumed.group(1)) if resumed else 0
+        found = read(line)
+        if isinstance(found, Epoch):
+            self.finished_epochs.append(found.number)
+            return [_Event(at, "epoch", line, dict(found.values))]
+        if isinstance(found, Begun):
             if self.finished_epochs:
-                self.epochs_lost.append(max(0, max(self.finished_epochs) - epoch))
-            if resumed:
-                self.resumed_from.append(epoch)
-                return [_Event(at, "resume", f"went on from its checkpoint: {epoch} epochs were already done")]
+                self.epochs_lost.append(max(0, max(self.finished_epochs) - found.after))
+            if found.after:
+                self.resumed_from.append(found.after)
+                return [_Event(at, "resume", f"went on from its checkpoint: {found.after} epochs were already done")]
         return []
 
     def _inbox(self) -> list[_Event]:
@@ -179,11 +173,10 @@ class Run:
             words = "spot interruption: the job's host is taken away" if interrupted else event.values["message"]
             self._screen.line(f"job {event.words}: {words}", style="bold yellow" if interrupted else "", at=event.at)
         elif event.kind == "epoch":
-            values = {name: float(value) for name, value in event.values.items()}
+            values = event.values
             figures = [f"{label} {values[name]:.3f}" for name, label in _SHOWN if name in values]
-            self._screen.epoch(
-                int(values.get("epoch", 0)), int(values.get("epochs", 0)), "  ".join(figures), at=event.at
-            )
+            number, of = int(values.get("epoch", 0)), int(values.get("epochs", 0))
+            self._screen.epoch(number, of, "  ".join(figures), at=event.at)
         else:
             self._screen.line(event.words, style="bold green", at=event.at)
 

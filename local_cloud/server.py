@@ -23,6 +23,7 @@ ADAPTERS = (
     "environments",
     "function_faults",
     "notifications",
+    "log_events",
     "metrics",
     "state_machines",
     "sagemaker.service",

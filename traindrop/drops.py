@@ -131,6 +131,11 @@ def run_id_of(dataset: str, moment: datetime, *identity: str) -> str:
     return f"{slug_of(dataset)}-{moment:%Y%m%dT%H%M%S}-{digest}"
 
 
+def slug_of_run(run_id: str) -> str:
+    """The slug that a run's id begins with."""
+    return run_id.rsplit("-", 2)[0]
+
+
 def run_id_of_execution(name: str, started_at: datetime, dataset: str) -> str:
     """The run of an execution: its own name, or, for one started by hand in the console, one made like it."""
     return name if RUN_ID.fullmatch(name) else run_id_of(dataset, started_at, name)

@@ -37,7 +37,7 @@ class CannotDo(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answer the exit code: 0, 1 for no or what cannot be done, 2 for usage, 130 if interrupted.
 
-    A command that follows a run ends with what became of it (`traindrop.cli.following`).
+    A command that follows a run ends with what became of it (`traindrop.cli.watch.CODES`).
     """
     from typer.exceptions import TyperException
 
@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _broken(error)
     if not isinstance(answer, Answer):
         return int(answer or 0)  # of typer itself: help was shown, or an interrupt came
-    say(answer.text)
+    if answer.text:
+        say(answer.text)
     return answer.code
 
 

@@ -99,3 +99,56 @@ def polygons(
     from traindrop.cli import polygons as command
 
     return command.polygons(model=model, image=image, output=output, overlay=overlay)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop watch rooms          [dim]the newest run of a dataset[/dim]",
+        "traindrop watch rooms-20261101T101500-0a1b2c3d --log",
+        "traindrop watch rooms --json | jq 'select(.kind == \"epoch\") | .map50_mask'",
+    )
+)
+@on_stack
+def watch(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a dataset for its newest run.")],
+    stack: Stack,
+    log: Annotated[bool, typer.Option("--log", metavar="", help="Show every line that the training prints.")] = False,
+    every: Annotated[
+        float, typer.Option(min=0.05, max=600, metavar="SECONDS", help="How often AWS is asked one thing.")
+    ] = 5.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print each thing that happens as JSON on a line of its own.")
+    ] = False,
+) -> Answer:
+    """Follow a run live: its state, epochs with loss and mAP, interruptions, and what became of it.
+
+    It can be left and taken up again at any time: the run goes on in the cloud. Exit code 0: Completed or Unchanged,
+    1: cannot look, 2: usage, 3: Rejected, 4: Failed, 5: Stopped.
+    """
+    from traindrop.cli import watch as command
+
+    return command.watch(run, stack=stack, every=every, with_log=log, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop fetch rooms                 [dim]the dataset's best model, with its report[/dim]",
+        "traindrop fetch rooms-20261101T101500-0a1b2c3d --to models/rooms",
+    )
+)
+@on_stack
+def fetch(
+    wanted: Annotated[str, typer.Argument(metavar="RUN|DATASET", help="A run, or a dataset for its best run.")],
+    stack: Stack,
+    to: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The folder; by default one with the run's name, here.")
+    ] = None,
+    as_json: Json = False,
+) -> Answer:
+    """Bring a run's model, report, metrics and plots to this disk; what is there already is not brought again.
+
+    Exit code 0: done, 1: there is no such model, 2: usage.
+    """
+    from traindrop.cli import fetch as command
+
+    return command.fetch(wanted, to=to, stack=stack, as_json=as_json)

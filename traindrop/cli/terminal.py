@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -23,9 +24,9 @@ Advance = Callable[[int], None]
 """Tell that so many more bytes, or things, are done."""
 
 
-def screen() -> Console:
-    """The terminal behind stderr."""
-    return Console(file=sys.stderr, highlight=False)
+def screen(stream: TextIO | None = None) -> Console:
+    """The terminal behind a stream, stderr if none is given."""
+    return Console(file=stream or sys.stderr, highlight=False)
 
 
 @contextlib.contextmanager
