@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _TRAINED_SECONDS = 10 * 365 * 24 * 3600
 _SAMPLES = 8
+_ONLY_IN_THE_REPORT = ("classes", "champion", "predictions")
+"""Metrics that grow with the number of classes; a record has 400 KB."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Delivery:
         )
         self.runs.update(
             run_id,
-            metrics={key: value for key, value in metrics.items() if key not in ("classes", "champion")},
+            metrics={key: value for key, value in metrics.items() if key not in _ONLY_IN_THE_REPORT},
             comparison=asdict(found),
             promoted=found.promoted,
             receipt=bill,

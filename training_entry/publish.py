@@ -80,7 +80,7 @@ def package(job: Job, paths: Paths, dataset: Dataset, progress: Progress, device
     missing: dict[str, str] = {}
     imgsz = int(job.arguments.get("imgsz", 640))
     with _or_missing("samples", missing):
-        samples.draw(paths.best, dataset, job, paths.model / "samples", device)
+        added["predictions"] = samples.draw(paths.best, dataset, job, paths.model / "samples", device)
     with _or_missing("best.onnx", missing):
         exported = onnx_export.export(paths, imgsz)
         comparison = onnx_export.compare(exported, paths.best, dataset)

@@ -63,8 +63,13 @@ def test_a_training_publishes_model_metrics_and_samples(finished: Host) -> None:
     )
     assert metrics["classes"]["room"]["instances"] == metrics["validation_instances"] == 8
     assert {"map50_mask", "map50_95_mask", "map50_box", "precision_mask", "recall_box"} <= metrics.keys()
+    told = metrics["predictions"]
     samples = sorted(finished.model.glob("samples/*.jpg"))
-    assert [path.name for path in samples] == ["1-plan-0.jpg", "2-plan-1.jpg", "3-plan-2.jpg", "4-plan-3.jpg"]
+    assert [path.name for path in samples] == [one["file"] for one in told["samples"]]
+    assert sorted(path.name[2:] for path in samples) == [f"plan-{number}.jpg" for number in range(4)]
+    assert [one["rank"] for one in told["samples"]] == ["worst", "worst", "best", "best"]
+    assert told["images"] == 4
+    assert sum(told["matrix"][0]) == 8  # every true room is found, or is not
     for path in samples:
         assert path.stat().st_size <= 150_000
         assert cv2.imread(str(path)) is not None
@@ -146,7 +151,7 @@ def test_a_restart_after_the_end_publishes_the_same_again(finished: Host, tmp_pa
     assert host.csv_epochs() == [1, 2]
     assert (host.model / "best.pt").read_bytes() == (finished.model / "best.pt").read_bytes()
     assert (host.model / "best.onnx").stat().st_size == (finished.model / "best.onnx").stat().st_size
-    assert (host.model / "samples/1-plan-0.jpg").is_file()
+    assert len(list(host.model.glob("samples/*.jpg"))) == 4
 
 
 def test_the_best_so_far_is_measured_beside_the_new_model_and_a_damaged_one_or_code_ends_no_training(

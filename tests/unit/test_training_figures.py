@@ -7,12 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 
 from traindrop import jobs
 from traindrop.rungs import Rung
-from training_entry import metrics, samples
+from training_entry import metrics
 from training_entry.checkpoints import History, Store
 from training_entry.epochs import Epochs
 from training_entry.job import Paths
@@ -113,36 +112,3 @@ def test_stopping_before_the_epochs_asked_for_is_early_only_when_finished() -> N
     assert progress.after(20, finished=True).stopped_early
     assert not progress.after(20, finished=False).stopped_early
     assert not progress.after(50, finished=True).stopped_early
-
-
-def test_a_sample_is_a_legible_jpeg_of_limited_size_whatever_the_image() -> None:
-    noise = np.random.default_rng(0).integers(0, 255, (1500, 1100, 3), dtype=np.uint8)
-    square = np.array([[100.0, 100.0], [900, 100], [900, 900], [100, 900]])
-    for image in (noise, noise.transpose(1, 0, 2)[:500].copy(), noise[:40, :40]):
-        encoded = samples.compose(image, [square], [])
-        assert len(encoded) <= samples.MAX_BYTES
-        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-        assert picture is not None
-        height, width = picture.shape[:2]
-        assert max(height, width) >= 300
-        assert 0.5 <= width / height <= 2
-
-
-def test_truth_and_prediction_are_drawn_in_two_colours() -> None:
-    image = np.full((200, 200, 3), 255, np.uint8)
-    square = np.array([[20.0, 20.0], [180, 20], [180, 180], [20, 180]])
-    picture = cv2.imdecode(np.frombuffer(samples.compose(image, [square], [square]), np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
-    height, width = picture.shape[:2]
-    truth, prediction = picture[height // 2, width // 4], picture[height // 2, 3 * width // 4]
-    assert truth[1] > max(int(truth[0]), int(truth[2])) + 20  # green
-    assert prediction[1] < min(int(prediction[0]), int(prediction[2])) - 20  # magenta
-
-
-def test_outlines_are_read_from_polygons_and_boxes(tmp_path: Path) -> None:
-    label = tmp_path / "a.txt"
-    label.write_text("0 0.1 0.2 0.3 0.2 0.3 0.4\n1 0.5 0.5 0.2 0.4\n0 broken\n")
-    polygon, box = samples.outlines(label, 100, 50)
-    assert polygon.tolist() == [[10, 10], [30, 10], [30, 20]]
-    assert np.allclose(box, [[40, 15], [60, 15], [60, 35], [40, 35]])
-    assert samples.outlines(tmp_path / "none.txt", 100, 50) == []
