@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from traindrop import messages
+from traindrop import dataset_facts, messages
 from traindrop.batches import trained_on
 from traindrop.climb import ladder_of
 from traindrop.drops import run_id_of_execution, slug_of
@@ -165,6 +165,7 @@ class Gate:
             settings=found.settings.model_dump(mode="json", exclude_none=True),
             dataset_bytes=sum(file.size for file in source.files.values()),
             dataset_files=1 if run["form"] == "archive" else len(source.files),
+            contents=dataset_facts.of(found),
             images={
                 "train": trained_on(len(found.splits["train"].images), found.settings),
                 "val": len(found.splits["val"].images),

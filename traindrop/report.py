@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from traindrop import comparison, receipt_text
+from traindrop import comparison, dataset_facts, receipt_text
 from traindrop.charts import Chart, chart, column, read_epochs
 from traindrop.comparison import Change, Comparison
+from traindrop.confusion_table import confusions
 from traindrop.figures import count, dollars, duration, moment, not_trained_on, setting, share
 from traindrop.rungs import told
+from traindrop.sample_pictures import groups
 
-_PICTURE_BUDGET = 4_000_000
 _MOST_CLASSES = 200
 _MOST_EPOCHS = 120
 _MOST_CHANGES = 50
+_SECTIONS = (
+    ("charts", "curves", "Curves"),
+    ("classes", "classes", "Classes"),
+    ("confusions", "confusions", "Confusions"),
+    ("rivals", "rivals", "Against the best"),
+    ("groups", "samples", "Samples"),
+    ("contents", "dataset", "Dataset"),
+    ("receipt", "receipt", "Receipt"),
+    ("settings", "settings", "Settings"),
+    ("model_uri", "use", "How to use it"),
+)
+"""What is there only where there is something to show: its anchor, and what the links at the top call it."""
 _HIDDEN_SETTINGS = frozenset({"expect", "force"})
-_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 _templates = Environment(
     loader=PackageLoader("traindrop", "templates"),
@@ -30,12 +40,6 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-
-@dataclass(frozen=True)
-class _Picture:
-    caption: str
-    uri: str
 
 
 @dataclass(frozen=True)
@@ -67,32 +71,39 @@ def render_report(
     """
     kind = "mask" if "map50_mask" in metrics else "box"
     rows = read_epochs(results_csv)
-    pictures, left_out = _pictures(samples)
+    pictures, left_out = groups(samples, metrics)
     classes = _classes(metrics, kind)
     model_uri = run.get("model_uri")
     resumed = sorted({int(epoch) for epoch in metrics.get("resumed_from_epochs") or []})
+    parts = {
+        "charts": _charts(rows, metrics, kind, resumed),
+        "classes": classes[:_MOST_CLASSES],
+        "confusions": confusions(metrics),
+        "rivals": _rivals(run, metrics, kind),
+        "groups": pictures,
+        "contents": dataset_facts.told(run),
+        "receipt": receipt_text.table(run.get("receipt") or {}),
+        "jobs": [_job(job) for job in job_timeline],
+        "settings": _settings(run.get("settings") or {}),
+        "model_uri": model_uri,
+    }
     return _templates.get_template("report.html.j2").render(
+        **parts,
+        sections=[(anchor, title) for part, anchor, title in _SECTIONS if parts[part]],
         dataset=str(run["dataset"]),
         run_id=str(run["run_id"]),
         kind=kind,
         verdict=_verdict(run, metrics, kind),
         standing=_standing(run, metrics),
         tiles=_tiles(run, metrics, kind),
-        charts=_charts(rows, metrics, kind, resumed),
         resumed=resumed,
         epochs=_epoch_table(rows, kind),
-        classes=classes[:_MOST_CLASSES],
         more_classes=max(0, len(classes) - _MOST_CLASSES),
         validation=_validation(metrics),
-        rivals=_rivals(run, metrics, kind),
         rival=(metrics.get("champion") or {}).get("run_id"),
-        pictures=pictures,
+        looked_at=count((metrics.get("predictions") or {}).get("images")),
         left_out=left_out,
-        receipt=receipt_text.table(run.get("receipt") or {}),
         bills=receipt_text.bills(run.get("receipt") or {}),
-        jobs=[_job(job) for job in job_timeline],
-        settings=_settings(run.get("settings") or {}),
-        model_uri=model_uri,
         onnx="best.onnx" not in (metrics.get("missing") or {}),
         folder_uri=str(model_uri).rpartition("/")[0] if model_uri else None,
         imgsz=(run.get("settings") or {}).get("imgsz"),
@@ -255,20 +266,6 @@ def _validation(metrics: Mapping[str, Any]) -> str:
             + (f", mAP50-95 {share(metrics['map50_95_box'])}." if "map50_95_box" in metrics else ".")
         )
     return " ".join(parts)
-
-
-def _pictures(samples: Sequence[tuple[str, bytes]]) -> tuple[list[_Picture], int]:
-    pictures, size, left_out = [], 0, 0
-    for name, data in samples:
-        media = next((media for magic, media in _MAGIC.items() if data.startswith(magic)), None)
-        if media is None or size + len(data) * 4 / 3 > _PICTURE_BUDGET:
-            left_out += 1
-            continue
-        encoded = base64.b64encode(data).decode("ascii")
-        size += len(encoded)
-        caption = re.sub(r"^\d+-|\.(jpe?g|png)$", "", name, flags=re.IGNORECASE)
-        pictures.append(_Picture(caption, f"data:{media};base64,{encoded}"))
-    return pictures, left_out
 
 
 def _job(job: Mapping[str, Any]) -> dict[str, str]:

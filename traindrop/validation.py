@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from traindrop import balance
@@ -23,13 +23,15 @@ _WORST = ("settings", "data_yaml", "archive", "folder", "task", "split", "expect
 class Validation:
     """A verdict with what training needs to know beyond it.
 
-    `starts_from` is what the settings' model stands for: itself, or for `best` the run whose model that was.
+    `instances` are objects by class index, of each split whose labels were read. `starts_from` is what the settings'
+    model stands for: itself, or for `best` the run whose model that was.
     """
 
     verdict: Verdict
     settings: TrainingSettings
     description: Description | None = None
     splits: dict[str, Split] = field(default_factory=dict)
+    instances: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     starts_from: str = ""
 
 
@@ -62,7 +64,7 @@ def validate(
     problems += found
     problems += _expected(settings, splits, arrives_whole=source.archive_bytes > 0)
     counts = {key: split.counts() for key, split in splits.items()}
-    task = settings.task or "segment"
+    task, instances = settings.task or "segment", dict[str, Mapping[int, int]]()
     if look_into_incomplete or not any(problem.passing for problem in problems):
         inspection = Inspection(source, splits, len(description.names), settings)
         problems += inspection.problems
@@ -72,7 +74,9 @@ def validate(
         task = inspection.task or task
         for key, holding in inspection.holdings.items():
             counts[key] |= holding.counts()
-    return Validation(Verdict(name, task, description.names, counts, *_parted(problems)), settings, description, splits)
+            instances[key] = holding.instances
+    verdict = Verdict(name, task, description.names, counts, *_parted(problems))
+    return Validation(verdict, settings, description, splits, instances)
 
 
 def _described(name: str, source: Source) -> tuple[Description | None, list[Problem]]:

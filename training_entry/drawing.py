@@ -21,7 +21,7 @@ _FOUND = (200, 60, 200)
 _AMISS = (0, 90, 235)
 _GAP = 8
 _NAME_LENGTH = 20
-_FONT_SIZE = 0.5
+_FONT_SIZE = 0.6
 
 
 def compose(image: Image, seen: Match, names: Mapping[int, str]) -> bytes:
@@ -86,8 +86,10 @@ def _panel(
     for shape, polygon, own in zip(shapes, polygons, colours, strict=True):
         if shape.kind in names:
             _label(canvas, polygon, _plain(names[shape.kind], shape.kind), own)
-    strip = np.full((26, canvas.shape[1], 3), 255, np.uint8)
-    cv2.putText(strip, caption, (6, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, 1, cv2.LINE_AA)
+    letters = max(0.4, canvas.shape[1] / _PANEL)
+    strip = np.full((round(44 * letters), canvas.shape[1], 3), 255, np.uint8)
+    place = (round(8 * letters), round(31 * letters))
+    cv2.putText(strip, caption, place, cv2.FONT_HERSHEY_SIMPLEX, letters, colour, 1 + (letters > 0.7), cv2.LINE_AA)
     return np.concatenate([strip, canvas], axis=0)
 
 

@@ -48,6 +48,7 @@ def test_what_the_functions_and_the_training_need_is_in_it(shipped: dict[str, tu
     for name in (
         "traindrop/prices.json",
         "traindrop/speeds.json",
+        "traindrop/templates/report.css",
         "traindrop/templates/report.html.j2",
         "training_entry/entry.sh",
         "training_entry/train.py",

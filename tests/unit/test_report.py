@@ -368,7 +368,7 @@ def test_what_is_no_picture_is_not_shown() -> None:
 
 def test_pictures_are_captioned_with_the_name_of_their_image() -> None:
     page = Page(report(samples=[("3-plan-017.jpg", JPEG)]))
-    assert page.named("img")[0]["alt"] == "Predictions on validation image plan-017"
+    assert page.named("img")[0]["alt"] == "Truth and prediction on validation image plan-017"
 
 
 def test_it_is_accessible() -> None:
