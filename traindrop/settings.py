@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -185,27 +185,23 @@ class TrainingSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Layer:
-    """One settings file: where it lies, for error messages, and what is in it."""
+    """Settings from one place, named for error messages: the text of a file, or values that were given otherwise."""
 
     place: str
-    text: bytes
+    content: bytes | Mapping[str, Any]
 
 
 def merge(layers: Sequence[Layer]) -> tuple[TrainingSettings, list[Problem]]:
-    """Settings from files in rising order of rank, with the problems found; a bad file counts as empty.
+    """Settings from layers in rising order of rank, with the problems found; a bad layer counts as empty.
 
-    A later file replaces a key of an earlier one as a whole, but for `train`, whose arguments are merged.
+    A later one replaces a key of an earlier one as a whole, but for `train`, whose arguments are merged.
     """
     merged: dict[str, Any] = {}
     problems: list[Problem] = []
     for layer in layers:
-        values = _read(layer, problems)
-        try:
-            TrainingSettings.model_validate(values)
-        except ValidationError as error:
-            problems += _explain(layer.place, error)
-            continue
-        extra = {**merged.get("train", {}), **(values.get("train") or {})}
+        values, found = values_of(layer)
+        problems += found
+        extra = {**merged.get("train", {}), **values.get("train", {})}
         merged |= values
         if extra:
             merged["train"] = extra
@@ -234,26 +230,39 @@ def merge(layers: Sequence[Layer]) -> tuple[TrainingSettings, list[Problem]]:
     return settings, problems
 
 
+def values_of(layer: Layer) -> tuple[dict[str, Any], list[Problem]]:
+    """What one layer sets, as JSON has it, and what is wrong with it; a bad one sets nothing."""
+    problems: list[Problem] = []
+    values = _read(layer, problems)
+    try:
+        given = TrainingSettings.model_validate(values)
+    except ValidationError as error:
+        return {}, [*problems, *_explain(layer.place, error)]
+    return given.model_dump(mode="json", exclude_unset=True), problems
+
+
 _SHOWN = reprlib.Repr()
 _SHOWN.maxlevel = 2  # aliases can make a small file print as gigabytes
 _GROUPS: dict[str, type[BaseModel]] = {"train": TrainArguments, "expect": Expect, "checks": Checks}
 
 
 def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
-    if len(layer.text) > _TEXT_LIMIT:
-        problems.append(
-            Problem(
-                "settings.too_large",
-                f"{layer.place} has {len(layer.text)} bytes; settings need less than {_TEXT_LIMIT}",
-                [layer.place],
+    values: Any = layer.content
+    if isinstance(values, bytes):
+        if len(values) > _TEXT_LIMIT:
+            problems.append(
+                Problem(
+                    "settings.too_large",
+                    f"{layer.place} has {len(values)} bytes; settings need less than {_TEXT_LIMIT}",
+                    [layer.place],
+                )
             )
-        )
-        return {}
-    try:
-        values = read_yaml(layer.text)
-    except NotYaml as error:
-        problems.append(Problem("settings.not_yaml", f"{layer.place} is not YAML: {error}", [layer.place]))
-        return {}
+            return {}
+        try:
+            values = read_yaml(values)
+        except NotYaml as error:
+            problems.append(Problem("settings.not_yaml", f"{layer.place} is not YAML: {error}", [layer.place]))
+            return {}
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
@@ -265,8 +274,8 @@ def _read(layer: Layer, problems: list[Problem]) -> dict[str, Any]:
             )
         )
         return {}
-    if values.get("train", 0) is None:
-        del values["train"]
+    if "train" in values and values["train"] is None:
+        return {key: value for key, value in values.items() if key != "train"}
     return values
 
 
