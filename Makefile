@@ -2,8 +2,9 @@
 PYTHON ?= python3
 INSTALL = $(PYTHON) requirements/install.py
 DEV = .venvs/dev/bin
-SAM = SAM_CLI_TELEMETRY=0 PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam
 export PYTHONDONTWRITEBYTECODE = 1
+# `make deploy` takes these from its command line only: shells have an EMAIL and a REGION of their own.
+$(foreach name,EMAIL MAX_COST REGION STACK PARAMETERS,$(if $(filter command,$(origin $(name))),,$(eval unexport $(name))))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults mutants check bench local deploy replay images images-check lock picture clean
@@ -39,9 +40,9 @@ bench: ## benchmarks; writes benchmarks/results.json
 	@$(INSTALL) dev lambda sam aws training
 	@$(DEV)/python -m benchmarks $(ARGS)
 
-deploy: ## to your AWS account: builds, asks, deploys
+deploy: ## to your AWS account, the first time and each time after; EMAIL=, MAX_COST=, REGION=, STACK= answer beforehand
 	@$(INSTALL) sam
-	@$(SAM) build && $(SAM) deploy --guided
+	@.venvs/sam/bin/python -m deployment
 
 replay: ## handle anew what lies in the dead-letter queues of STACK (default traindrop), once the cause is mended
 	@$(INSTALL) dev

@@ -124,6 +124,7 @@ def _sam(arguments: list[str], *, cwd: Path, scratch: Path, environment: Mapping
     It ends with this process, its own children and its files in `scratch` too.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # with its own bytecode the SAM CLI starts in half the time
     scratch.mkdir(exist_ok=True)
     with subprocess.Popen(
         [*KEEPER, str(scratch), str(SAM_BIN / "sam"), *arguments],

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError
 
-_LOG_IN = "Run `aws configure` or log in; for the local cloud run `. .local/env`"
+_LOG_IN = (
+    "Log in, the first time by `aws configure sso` or `aws login` (docs/deploying.md), and set AWS_PROFILE if your "
+    "profile has a name; for the local cloud run `. .local/env`"
+)
+_SSO = "Run `aws sso login`, with `--profile` if your profile has a name"
+_LOGIN = "Run `aws login`, with `--profile` if your profile has a name"
+_NETWORK = "Look at the network; the local cloud runs while `make local` does"
 _CURES = {
     "NoCredentialsError": _LOG_IN,
     "PartialCredentialsError": _LOG_IN,
+    "CredentialRetrievalError": _LOG_IN,
+    "SSOTokenLoadError": _SSO,
+    "TokenRetrievalError": _SSO,
+    "UnauthorizedSSOTokenError": _SSO,
+    "LoginRefreshRequired": _LOGIN,
+    "LoginTokenLoadError": _LOGIN,
     "ProfileNotFound": "Set AWS_PROFILE to one that `aws configure list-profiles` names",
+    "ConfigParseError": "Mend that file, or remove it and run `aws configure sso`",
     "NoRegionError": "Set AWS_REGION to the stack's region",
-    "EndpointConnectionError": "Look at the network; the local cloud runs while `make local` does",
+    "EndpointConnectionError": _NETWORK,
+    "ConnectTimeoutError": _NETWORK,
+    "ProxyConnectionError": _NETWORK,
 }
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
 

@@ -19,10 +19,10 @@ def job_link(execution_arn: str, job_name: str) -> str:
     return f"{home}/sagemaker/home?region={region}#/jobs/{job_name}"
 
 
-def quotas_link(execution_arn: str) -> str:
-    """SageMaker's page of Service Quotas, where the execution is."""
+def quotas_link(execution_arn: str, code: str = "") -> str:
+    """SageMaker's page of Service Quotas, where the execution is, or that of the quota with this code."""
     home, _ = _home(execution_arn)
-    return f"{home}/servicequotas/home/services/sagemaker/quotas"
+    return f"{home}/servicequotas/home/services/sagemaker/quotas{f'/{code}' if code else ''}"
 
 
 def _home(execution_arn: str) -> tuple[str, str]:

@@ -19,6 +19,25 @@ _LISTING_SECONDS = 30
 """SageMaker has thousands of quotas, a hundred a page; a listing that takes longer is given up."""
 
 
+def zero_quotas(client: Any, clock: Callable[[], float]) -> dict[str, str] | None:
+    """The code of each quota for training jobs that is 0, by its name; None where listing them took too long.
+
+    Raises:
+        ClientError, BotoCoreError: Service Quotas gave no answer.
+    """
+    began, zeros = clock(), dict[str, str]()
+    for page in client.get_paginator("list_service_quotas").paginate(ServiceCode=_SERVICE):
+        zeros |= {
+            quota["QuotaName"]: quota["QuotaCode"]
+            for quota in page["Quotas"]
+            if quota["QuotaName"].endswith("training job usage") and quota["Value"] == 0
+        }
+        if clock() > began + _LISTING_SECONDS:
+            logger.warning("Service Quotas took more than %s s to list its quotas", _LISTING_SECONDS)
+            return None
+    return zeros
+
+
 @dataclass(frozen=True)
 class Quotas:
     """Which quotas are 0, asked once a day and kept in the claims table, since few functions outlive a run.
@@ -48,16 +67,9 @@ class Quotas:
         kept = self.claims.find(_CLAIM)
         if kept and kept["expires_at"] > now:
             return dict(kept["zeros"])
-        zeros: dict[str, str] = {}
-        for page in self.client.get_paginator("list_service_quotas").paginate(ServiceCode=_SERVICE):
-            zeros |= {
-                quota["QuotaName"]: quota["QuotaCode"]
-                for quota in page["Quotas"]
-                if quota["QuotaName"].endswith("training job usage") and quota["Value"] == 0
-            }
-            if self.clock() > now + _LISTING_SECONDS:
-                logger.warning("Service Quotas took more than %s s to list its quotas", _LISTING_SECONDS)
-                return {}
+        zeros = zero_quotas(self.client, self.clock)
+        if zeros is None:
+            return {}
         self.claims.take(_CLAIM, _SERVICE, now=now, lasts_seconds=_KEPT_SECONDS, zeros=zeros)
         return zeros
 

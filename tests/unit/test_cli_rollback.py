@@ -137,5 +137,5 @@ def test_without_credentials_there_is_a_cure_and_no_traceback() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert "nothing was changed: Unable to locate credentials. Run `aws configure`" in done.stderr
+    assert "nothing was changed: Unable to locate credentials. Log in" in done.stderr
     assert "Traceback" not in done.stderr

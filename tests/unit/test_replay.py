@@ -159,7 +159,7 @@ def test_a_stack_that_is_not_there_is_named_with_the_cure() -> None:
             {"AWS_REGION": "eu-west-1"},
             [],
             1,
-            "Cannot replay traindrop: Unable to locate credentials. Run `aws configure`",
+            "Cannot replay traindrop: Unable to locate credentials. Log in, the first time by `aws configure sso`",
         ),
         ({}, ["other"], 1, "Cannot replay other: You must specify a region. Set AWS_REGION"),
         ({}, ["--help"], 2, "usage: make replay STACK=traindrop"),
