@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE = 1
 $(foreach name,EMAIL MAX_COST REGION STACK PARAMETERS,$(if $(filter command,$(origin $(name))),,$(eval unexport $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults mutants check bench local deploy replay images images-check lock picture clean
+.PHONY: help demo test faults mutants check bench local deploy replay images images-check lock pages clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,9 +61,10 @@ lock: ## compile requirements/*.txt anew
 	@$(INSTALL) uv
 	@$(PYTHON) requirements/lock.py $(ARGS)
 
-picture: ## draw docs/state_machine.svg from the state machine's definition
+pages: ## write what docs/ has from the code: pictures, settings.md, the JSON Schema of training.yaml
 	@$(INSTALL) dev
 	@$(DEV)/python docs/draw_state_machine.py
+	@$(DEV)/python docs/write_settings.py
 
 clean: ## remove what was built
 	rm -rf .aws-sam .cache .local build *.egg-info

@@ -23,7 +23,7 @@ from traindrop.objects import content
 from traindrop.problems import Verdict
 from traindrop.read_ahead import ReadAhead
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
-from traindrop.settings import Layer
+from traindrop.settings_layers import Layer
 from traindrop.sources import Source, SourceError
 from traindrop.starting_weights import starting_weights
 from traindrop.validation import Validation, validate

@@ -11,7 +11,8 @@ from traindrop.data_yaml import DATA_FILES, Description, describe
 from traindrop.dataset import Split, hint_of_classification, resolve
 from traindrop.inspection import Inspection
 from traindrop.problems import Problem, Verdict
-from traindrop.settings import Layer, TrainingSettings, merge
+from traindrop.settings import TrainingSettings
+from traindrop.settings_layers import Layer, merge
 from traindrop.sources import Source
 
 _SETTINGS_FILES = ("training.yaml", "training.yml")

@@ -18,7 +18,7 @@ from traindrop.ending import explain
 from traindrop.intake import drop_of
 from traindrop.labels import Label, judge
 from traindrop.problems import Problem
-from traindrop.settings import Layer, merge
+from traindrop.settings_layers import Layer, merge
 
 ARN = "arn:aws:states:us-east-1:000000000000:execution:m:n"
 SUBJECT = re.compile(r"[!-~][ -~]{0,99}")

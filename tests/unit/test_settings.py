@@ -2,7 +2,8 @@
 
 import pytest
 
-from traindrop.settings import Layer, TrainingSettings, merge
+from traindrop.settings import TrainingSettings
+from traindrop.settings_layers import Layer, merge
 
 
 def problems(text: str) -> list[str]:

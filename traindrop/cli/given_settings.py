@@ -72,7 +72,7 @@ def given_settings(command: Callable[..., Answer]) -> Callable[..., Answer]:
 
 def _checked(typed: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that were given, as JSON has them, their names those of training.yaml."""
-    from traindrop.settings import Layer, values_of
+    from traindrop.settings_layers import Layer, values_of
 
     others = typed["others"] or []
     values = {name: value for name, value in typed.items() if name != "others" and value is not None}
