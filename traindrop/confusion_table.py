@@ -10,7 +10,7 @@ from traindrop.comparison import classes_of
 from traindrop.figures import count
 
 _BACKGROUND = "background"
-_HEAD_LENGTH = 28
+_NAME_LENGTH = 28
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def confusions(metrics: Mapping[str, Any]) -> Confusions | None:
     matrix = [[count(value) for value in row] for row in seen.get("matrix") or []]
     if not any(map(any, matrix)) or {len(matrix), *map(len, matrix)} != {len(names) + 1}:
         return None
-    names.append(_BACKGROUND)
+    names = [*(name if len(name) <= _NAME_LENGTH else f"{name[: _NAME_LENGTH - 1]}…" for name in names), _BACKGROUND]
     return Confusions(
-        [name if len(name) <= _HEAD_LENGTH else f"{name[: _HEAD_LENGTH - 1]}…" for name in names],
+        names,
         [Row(name, _cells(row, number)) for number, (name, row) in enumerate(zip(names, matrix, strict=True))],
         [],
         how,

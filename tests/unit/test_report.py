@@ -11,139 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests import reports
+from tests.reports import COLUMNS, CONTENTS, HOSTILE, JPEG, metrics, predictions, report, results, rival, run
 from traindrop import charts
+from traindrop.confusion_table import confusions
 from traindrop.report import render_report
-
-JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100
-COLUMNS = (
-    "epoch,time,train/box_loss,train/seg_loss,train/cls_loss,metrics/mAP50(B),metrics/mAP50-95(B),"
-    "metrics/mAP50(M),metrics/mAP50-95(M),val/box_loss,val/seg_loss,val/cls_loss"
-)
-HOSTILE = "</title><script>alert(1)</script>\"' onload=x {{ 7*7 }} &amp; <img src=x>"
-
-
-def run(**changes: Any) -> dict[str, Any]:
-    record = {
-        "run_id": "rooms-20261124t010203-0a1b2c3d",
-        "dataset": "rooms",
-        "slug": "rooms",
-        "ended": "completed",
-        "created_at": "2026-11-24T01:02:03+00:00",
-        "ended_at": "2026-11-24T02:02:03+00:00",
-        "settings": {
-            "model": "yolov8n-seg.pt",
-            "epochs": 8,
-            "imgsz": 640,
-            "spot": True,
-            "expect": None,
-            "instance_types": ["ml.g4dn.xlarge", "ml.g5.xlarge"],
-            "train": {"lr0": 0.002, "amp": False},
-        },
-        "training_seconds": 3600,
-        "billable_seconds": 1200,
-        "interruptions": 1,
-        "cost_usd": 0.2455,
-        "saved_usd": 0.4909,
-        "model_uri": "s3://artifacts/models/rooms/r/best.pt",
-        "receipt": {
-            "price_region": "us-east-1",
-            "price_date": "2026-11-01",
-            "jobs": [
-                {
-                    "name": "r-1",
-                    "instance_type": "ml.g4dn.xlarge",
-                    "spot": True,
-                    "seconds_trained": 3600,
-                    "seconds_billed": 1200,
-                    "price_per_hour": 0.7364,
-                    "cost_usd": 0.2455,
-                    "saved_usd": 0.4909,
-                }
-            ],
-            "seconds_trained": 3600,
-            "seconds_billed": 1200,
-            "interruptions": 1,
-            "cost_usd": 0.2455,
-            "on_demand_usd": 0.7364,
-            "saved_usd": 0.4909,
-            "seconds_lost": 90,
-            "lost_usd": 0.0061,
-            "storage": {
-                "model_bytes": 2**30,
-                "dataset_bytes": 2**31,
-                "temporary_bytes": 0,
-                "model_usd_month": 0.023,
-                "dataset_usd_month": 0.046,
-                "temporary_usd_month": 0.0,
-            },
-            "orchestration": {
-                "state_transitions": 11,
-                "function_requests": 17,
-                "s3_reads": 100,
-                "s3_writes": 90,
-                "usd": 0.0014,
-            },
-        },
-    }
-    return {**record, **changes}
-
-
-def metrics(**changes: Any) -> dict[str, Any]:
-    found = {
-        "task": "segment",
-        "names": {"0": "room"},
-        "epochs_trained": 8,
-        "epochs_requested": 8,
-        "best_epoch": 7,
-        "map50_mask": 0.9461,
-        "map50_95_mask": 0.8123,
-        "map50_box": 0.95,
-        "map50_95_box": 0.84,
-        "precision_mask": 0.91,
-        "recall_mask": 0.88,
-        "validation_images": 25,
-        "validation_instances": 118,
-        "classes": {"room": {"map50_mask": 0.9461, "map50_95_mask": 0.8123, "instances": 118}},
-        "resumed_from_epochs": [2],
-        "ultralytics": "8.4.190",
-        "torch": "2.9.0",
-    }
-    return {**found, **changes}
-
-
-def results(epochs: int = 8) -> str:
-    rows = [
-        f"{n},1,{4 / n},{3 / n},{2 / n},{n / (epochs + 1)},{n / (epochs + 2)},{n / (epochs + 1)},"
-        f"{n / (epochs + 2)},{4.1 / n},{3.1 / n},{2.1 / n}"
-        for n in range(1, epochs + 1)
-    ]
-    return "\n".join([COLUMNS, *rows]) + "\n"
-
-
-JOBS = [
-    {
-        "name": "rooms-20261124t010203-0a1b2c3d-1",
-        "instance_type": "ml.g4dn.xlarge",
-        "spot": True,
-        "status": "Completed",
-        "seconds_trained": 3600,
-        "seconds_billed": 1200,
-        "interruptions": 1,
-        "started_at": "2026-11-24T01:05:00+00:00",
-        "ended_at": "2026-11-24T02:00:00+00:00",
-    }
-]
-
-
-def report(**changes: Any) -> str:
-    given: dict[str, Any] = {
-        "run": run(),
-        "metrics": metrics(),
-        "results_csv": results(),
-        "samples": [("plan-1.jpg", JPEG)],
-        "job_timeline": JOBS,
-    }
-    return render_report(**{**given, **changes})
 
 
 class Page(HTMLParser):
@@ -265,18 +137,6 @@ def test_settings_are_shown_as_a_user_writes_them() -> None:
     assert "expect" not in text
 
 
-def rival(**changes: Any) -> dict[str, Any]:
-    found = {
-        "basis": "measured",
-        "promoted": True,
-        "score": 0.8123,
-        "before": 0.7,
-        "against": "rooms-1",
-        "margin": 0.005,
-    }
-    return {**found, **changes}
-
-
 @pytest.mark.parametrize(
     ("compared", "words"),
     [
@@ -369,6 +229,93 @@ def test_what_is_no_picture_is_not_shown() -> None:
 def test_pictures_are_captioned_with_the_name_of_their_image() -> None:
     page = Page(report(samples=[("3-plan-017.jpg", JPEG)]))
     assert page.named("img")[0]["alt"] == "Truth and prediction on validation image plan-017"
+
+
+def test_a_matrix_tells_what_is_taken_for_what_and_what_is_missed() -> None:
+    told = metrics(names=["room", "door"], predictions=predictions())
+    page = Page(report(metrics=told))
+    assert "taken for → room door background room 100 3 15 door 4 30 6 background 9 2 0" in page.text
+    assert "Counted on 25 validation images, at a confidence of 0.25 and upwards" in page.text
+    cells = [(cell["class"], cell.get("style")) for cell in page.named("td") if "--share" in str(cell.get("style"))]
+    assert cells[:3] == [("n hit", "--share:0.847"), ("n miss", "--share:0.025"), ("n miss", "--share:0.127")]
+    assert len(cells) == 8  # the background that is taken for background cannot be counted
+
+
+def test_a_matrix_that_does_not_fit_the_classes_or_holds_nothing_is_not_shown() -> None:
+    matrices: list[list[list[int]]] = [[[1, 2], [3, 4]], [[0, 0, 0]] * 3, []]
+    found = {key: value for key, value in predictions().items() if key != "matrix"}
+    for told in ({**found, "largest": []}, *({**found, "matrix": matrix} for matrix in matrices)):
+        assert "What it takes for what" not in report(metrics=metrics(names=["room", "door"], predictions=told))
+
+
+def test_a_long_name_is_shortened_in_the_matrix() -> None:
+    found = confusions(metrics(names=["room" * 20, "door"], predictions=predictions()))
+    assert found is not None
+    assert found.columns == ["room" * 6 + "roo…", "door", "background"]
+
+
+def test_of_very_many_classes_the_most_frequent_mistakes_are_told() -> None:
+    largest = [
+        {"true": "room", "predicted": None, "count": 7, "of": 9},
+        {"true": None, "predicted": "room", "count": 5, "of": 6},
+    ]
+    found = {key: value for key, value in predictions(largest=largest).items() if key != "matrix"}
+    text = Page(report(metrics=metrics(predictions=found))).text
+    assert "Times Of room background 7 9 background room 5 6" in text
+
+
+def test_the_worst_and_the_best_samples_are_told_apart() -> None:
+    named = [("1-plan-3.jpg", JPEG), ("2-plan-7.jpg", JPEG)]
+    page = Page(report(metrics=metrics(predictions=predictions()), samples=named))
+    assert "Of 25 that were looked at" in page.text
+    assert "The worst plan-3: quality 0.250; 4 objects, 1 missed and 2 wrong" in page.text
+    assert "The best plan-7: quality 0.970; 4 objects, all right" in page.text
+    unranked = Page(report(samples=named)).text
+    assert "The worst" not in unranked
+    assert "looked at" not in unranked
+
+
+def test_the_dataset_is_told_split_by_split_and_class_by_class_with_its_warnings() -> None:
+    told = run(
+        contents=CONTENTS,
+        dataset_bytes=2**21,
+        dataset_files=250,
+        form="folder",
+        images={"train": 50, "val": 25},
+        warnings=["beware", *["again"] * 30],
+        verdict_uri="s3://a/v.json",
+    )
+    text = Page(report(run=told)).text
+    assert "It came as 250 files of 2 MB." in text
+    assert "Of the 100 train images 50 were asked for (train.fraction)." in text
+    assert "Of the val split 20 of 25 labels were read beforehand" in text
+    assert "train 100 98 2 500 val 25 25 0 158 test 10 0 10 \N{EN DASH}" in text
+    assert "Instances of its 2 classes Class In train In val room 380 118 door 120 40" in text
+    assert "beware again" in text
+    assert "… and 11 more." in text
+    assert "s3://a/v.json" in text
+    assert "The check warned of nothing." in Page(report(run=run(contents=CONTENTS))).text
+    assert "It came as one zip of 2 MB." in Page(report(run={**told, "form": "archive"})).text
+
+
+def test_of_a_run_whose_record_says_nothing_of_the_dataset_there_is_no_such_section() -> None:
+    page = Page(report())
+    assert "The dataset Split" not in page.text
+    assert "#dataset" not in [link["href"] for link in page.named("a")]
+
+
+def test_the_links_at_the_top_lead_to_every_section_and_to_nothing_else() -> None:
+    for html in (reports.full(), reports.detection(), reports.stopped(), reports.hostile()):
+        page = Page(html)
+        sections = [section["aria-labelledby"] for section in page.named("section")]
+        assert [link["href"] for link in page.named("a")] == [f"#{name}" for name in sections]
+        assert set(sections) <= {attributes.get("id") for _, attributes in page.tags}
+
+
+def test_a_full_report_stays_below_five_megabytes() -> None:
+    samples = [(f"{n}-plan.jpg", JPEG[:4] + bytes(149_996)) for n in range(6)]
+    assert len(report(samples=samples)) < 2_000_000
+    assert len(reports.hostile()) < 1_000_000
 
 
 def test_it_is_accessible() -> None:
