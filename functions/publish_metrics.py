@@ -12,6 +12,7 @@ from environment import ENVIRONMENT, aws_errors_named, claims, client, runs
 from events import OfRun, received
 
 from traindrop.delivery import Delivery
+from traindrop.spending import untold
 
 logger = Logger()
 metrics = Metrics()
@@ -24,11 +25,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     """Metrics have no run as a dimension: each would cost its own custom metric."""
     delivery = Delivery(client("s3"), runs(), claims(), ENVIRONMENT.ARTIFACT_BUCKET, time.time)
     done = delivery.measure(received(OfRun, event).run_id)
-    metrics.add_metric("RunsCompleted", MetricUnit.Count, 1)
-    metrics.add_metric("TrainingSeconds", MetricUnit.Seconds, done["training_seconds"])
-    metrics.add_metric("SpotInterruptions", MetricUnit.Count, done["interruptions"])
-    metrics.add_metric("CostUsd", MetricUnit.NoUnit, done["cost_usd"])
-    metrics.add_metric("SavedUsd", MetricUnit.NoUnit, done["saved_usd"])
+    metrics.add_metric(f"Runs{done['outcome']}", MetricUnit.Count, 1)
+    for name, unit, value in untold(runs(), done["run_id"]):
+        metrics.add_metric(name, unit, value)
     if done["score"] is not None:
         metrics.add_metric("MeanAveragePrecision", MetricUnit.NoUnit, done["score"])
     logger.info("metrics published", extra=done)

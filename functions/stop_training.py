@@ -13,6 +13,7 @@ from events import ExecutionStatusChange, received
 
 from traindrop.aftermath import Aftermath
 from traindrop.ending import Ending
+from traindrop.spending import untold
 
 logger = Logger()
 metrics = Metrics()
@@ -44,4 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     if conclusion.job:
         aftermath = Aftermath(trainer(), client("lambda"), ENVIRONMENT.EXTRACT_MODEL_FUNCTION, time.sleep)
         aftermath.see_off(conclusion.run_id, conclusion.job)
+    if conclusion.run_id:
+        for name, unit, value in untold(runs(), conclusion.run_id):
+            metrics.add_metric(name, unit, value)
     return {"done": done}

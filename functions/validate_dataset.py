@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from environment import ENVIRONMENT, aws_errors_named, claims, client, object_reads, runs
 from events import Validate, received
@@ -13,6 +14,7 @@ from events import Validate, received
 from traindrop.gate import Gate
 
 logger = Logger()
+metrics = Metrics()
 
 
 @logger.inject_lambda_context
@@ -32,4 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
     )
     answer = gate.judge(asked.drop, asked.execution.model_dump(mode="json"))
     logger.info("dataset judged", extra={"run_id": answer["run_id"], "verdict": answer["verdict"]})
+    if answer["verdict"] == "unchanged":
+        metrics.add_metric("RunsUnchanged", MetricUnit.Count, 1)
+        metrics.flush_metrics()
     return answer

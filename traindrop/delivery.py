@@ -92,6 +92,7 @@ class Delivery:
             )
         return {
             "run_id": run_id,
+            "outcome": _outcome(run),
             "score": found.score,
             "promoted": found.promoted,
             "cost_usd": run.get("cost_usd", 0),
@@ -104,7 +105,7 @@ class Delivery:
         """Write report.html beside the model; answer the end message and where everything lies."""
         run = self.runs.get(run_id)
         metrics, prefix = self._metrics(run), _prefix(run)
-        outcome: messages.Outcome = "Completed" if run.get("ended") == "completed" else "Stopped"
+        outcome = _outcome(run)
         ended_at = datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
         html = render_report(
             {**run, "status": outcome, "ended_at": ended_at},
@@ -205,6 +206,10 @@ class Delivery:
 
     def _read(self, key: str) -> bytes | None:
         return content(self.s3, self.artifact_bucket, key)
+
+
+def _outcome(run: Mapping[str, Any]) -> messages.Outcome:
+    return "Completed" if run.get("ended") == "completed" else "Stopped"
 
 
 def _prefix(run: Mapping[str, Any]) -> str:

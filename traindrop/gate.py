@@ -13,6 +13,7 @@ from traindrop import dataset_facts, messages
 from traindrop.batches import trained_on
 from traindrop.climb import ladder_of
 from traindrop.drops import run_id_of_execution, slug_of
+from traindrop.figures import duration
 from traindrop.fingerprint import fingerprint
 from traindrop.folder_in_s3 import FolderSource
 from traindrop.intake import drop_of, settle
@@ -82,7 +83,7 @@ class Gate:
                 )
                 rest = self.quiet_period_seconds - (now - source.newest.timestamp())
                 if drop["form"] == "folder" and rest > 0:
-                    return self._uploading(run, rest)
+                    return self._uploading(run, rest, self._arriving(rest))
                 found = validate(
                     drop["dataset"],
                     source,
@@ -93,11 +94,12 @@ class Gate:
                 found = self._with_model(run, source, found)
         except SourceError as error:
             if error.problem.passing and now < window_ends:
-                return self._uploading(run, min(self.quiet_period_seconds, window_ends - now))
+                return self._uploading(run, min(self.quiet_period_seconds, window_ends - now), error.problem.message)
             verdict = Verdict(drop["dataset"], "segment", {}, {}, [error.problem])
             return self._rejected(run, verdict, incomplete=False)
         if drop["form"] == "folder" and found.verdict.may_be_uploading and now < window_ends:
-            return self._uploading(run, min(self.quiet_period_seconds, window_ends - now), incomplete=True)
+            rest = min(self.quiet_period_seconds, window_ends - now)
+            return self._uploading(run, rest, found.verdict.errors[0].message, incomplete=True)
         if drop["form"] == "folder":
             settle(self.claims, drop["dataset"], run_id, at=now, lasts_seconds=self.upload_window_seconds + 3600)
         if not found.verdict.ok:
@@ -118,12 +120,18 @@ class Gate:
         found = content(self.s3, bucket, key)
         return None if found is None else Layer(key, found)
 
-    def _uploading(self, run: Mapping[str, Any], seconds: float, **found: bool) -> dict[str, Any]:
+    def _arriving(self, rest: float) -> str:
+        """Why a folder waits that has not been quiet for long enough."""
+        since, quiet = duration(self.quiet_period_seconds - rest), duration(self.quiet_period_seconds)
+        return f"the last file arrived {since} ago; the upload counts as complete when none has arrived for {quiet}"
+
+    def _uploading(self, run: Mapping[str, Any], seconds: float, reason: str, **found: bool) -> dict[str, Any]:
         self._record(run, status="Uploading", **found)
         return {
             "verdict": "uploading",
             "run_id": run["run_id"],
             "dataset": run["dataset"],
+            "reason": reason[:1000],
             "wait_seconds": max(1, round(seconds + 0.5)),
         }
 

@@ -105,7 +105,7 @@ def scratch(tmp_path: Path) -> Path:
 def test_a_dropped_dataset_becomes_a_model_a_report_and_one_message(demo: Showing) -> None:
     output, folder, scratch = demo.output, demo.folder, demo.scratch
     assert demo.exit_code == 0, output
-    for state in ("ValidateDataset", "TrainModel", "ExtractModel", "PublishMetrics", "WriteReport", "RunCompleted"):
+    for state in ("ValidateDataset", "TrainModel", "ExtractModel", "PublishMetrics", "WriteReport", "ModelDelivered"):
         assert f"state {state}" in output
     assert "spot interruption" in output
     assert "went on from its checkpoint: 2 epochs were already done" in output
