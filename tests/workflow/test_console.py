@@ -66,7 +66,7 @@ def total(stack: Stack, metric: str) -> float:
         Period=60,
         Statistics=["Sum"],
     )
-    return sum(point["Sum"] for point in found["Datapoints"])
+    return float(sum(point["Sum"] for point in found["Datapoints"]))
 
 
 def test_the_dashboard_shows_the_metrics_that_runs_publish_and_no_others(stack: Stack) -> None:
