@@ -39,6 +39,17 @@ class Comparison:
         return None if self.score is None or self.before is None else round(self.score - self.before, 5)
 
     @property
+    def brief(self) -> str:
+        """In a few words, how it compares and which model is the best now; nothing where it has no metrics."""
+        if self.basis == "no metrics":
+            return ""
+        if self.basis in ("first", "unusable"):
+            return "the first model" if self.basis == "first" else "now the best, having no rival"
+        by = self.difference or 0
+        how = f"better by {by:.3f}" if by > 0 else f"worse by {-by:.3f}" if by < 0 else "no better"
+        return f"{how}, {'now the best' if self.promoted else 'the earlier model stays the best'}"
+
+    @property
     def why(self) -> str:
         """One line that says whether the model was promoted, and why."""
         if self.basis == "no metrics":
@@ -160,9 +171,8 @@ def images(metrics: Mapping[str, Any]) -> str:
 
 
 def _per_class(found: Sequence[Change]) -> list[str]:
-    width = max((len(change.name) for change in found[:_TOLD]), default=0)
     lines = [
-        f"  {change.name:<{width}}  {change.difference:+.3f}  ({change.before:.3f} to {change.now:.3f}, "
+        f"  {change.name}: {change.difference:+.3f} ({change.before:.3f} to {change.now:.3f}, "
         f"{change.instances} instance{'' if change.instances == 1 else 's'})"
         for change in found[:_TOLD]
     ]

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from traindrop import champion, comparison, messages, model_archive, receipt
+from traindrop import champion, comparison, end_messages, model_archive, receipt
 from traindrop.champion import PROMOTED, Best
 from traindrop.charts import read_epochs
 from traindrop.comparison import Comparison
 from traindrop.estimate import pace
+from traindrop.mail import Outcome
 from traindrop.objects import content
 from traindrop.report import render_report
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
@@ -123,8 +124,7 @@ class Delivery:
         place = f"s3://{self.artifact_bucket}/{prefix}"
         links = {"Model": f"{place}best.pt", "ONNX": f"{place}best.onnx", "Report": f"{place}report.html"}
         compared = run.get("comparison")  # absent where the step before was an older version's
-        told = comparison.told(Comparison(**compared), metrics) if compared else ""
-        message = messages.finished(outcome, run, metrics, told, links)
+        message = end_messages.finished(outcome, run, metrics, Comparison(**compared) if compared else None, links)
         self.runs.update(
             run_id,
             status=outcome,
@@ -208,7 +208,7 @@ class Delivery:
         return content(self.s3, self.artifact_bucket, key)
 
 
-def _outcome(run: Mapping[str, Any]) -> messages.Outcome:
+def _outcome(run: Mapping[str, Any]) -> Outcome:
     return "Completed" if run.get("ended") == "completed" else "Stopped"
 
 

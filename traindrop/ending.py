@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from traindrop import messages
+from traindrop import end_messages
 from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.errors import InvalidInput
 from traindrop.intake import drop_of, upload_claim
 from traindrop.jobs import ENDED, leaves_model
+from traindrop.mail import Outcome, on_its_own_line, on_the_execution
 from traindrop.notifying import publish_once
 from traindrop.plain_text import printable
 from traindrop.runs import Claims, Runs, fingerprint_claim
@@ -21,6 +22,9 @@ from traindrop.training import Trainer
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_stepfunctions import SFNClient
+
+_FINAL = frozenset({"InvalidInput", "NoSuchBucket", "RuntimeExceeded"})
+"""Errors after which a redrive can only fail again."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,9 @@ class Ending:
             return Conclusion("the execution had published its end")
         outcome, error, cause = self._diagnose({**_known(execution), **_known(detail)})
         failed = detail["status"] == "FAILED"
-        left = self._left(run, job, failed=failed)
+        left = self._left(run, job, failed_with=error if failed else "")
         to_see_off = str(run["job_name"]) if job and not (failed and job["TrainingJobStatus"] in ENDED) else ""
-        message = messages.ended_early(outcome, run, error, cause, left)
+        message = end_messages.ended_early(outcome, run, error, cause, left)
         if not publish_once(
             self.sns, self.topic_arn, message, runs=self.runs, run_id=run_id, flag=f"notified_{redrives}"
         ):
@@ -90,21 +94,27 @@ class Ending:
             self.trainer.stop(name)
         return self.trainer.describe(name)
 
-    def _left(self, run: Mapping[str, Any], job: Mapping[str, Any] | None, *, failed: bool) -> str:
+    def _left(self, run: Mapping[str, Any], job: Mapping[str, Any] | None, *, failed_with: str) -> str:
         """What is left of job and model: that of an ended job is delivered, or left to a redrive that can do it."""
         place = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run['run_id']}/best.pt"
-        redrive = "a redrive of the execution in the console"
         if job and job["TrainingJobStatus"] not in ENDED:
+            kept = _redrive(run, "Checkpoints are kept: a redrive goes on from the last one")
             return (
                 "Its training job is being stopped. If it has finished an epoch, its best model so far will lie at "
-                f"{place} in a few minutes. Checkpoints are kept: {redrive} goes on from the last one."
+                f"{place} in a few minutes. {kept}"
             )
-        if not (job and leaves_model(job)):
-            kept = f"Checkpoints are kept: {redrive} goes on from the last one."
-            return kept if failed else "No training job of it is running."
-        if failed:
-            return f"The training is done and its model is kept: {redrive} brings it to {place}."
-        return f"Its training job had ended; its model will lie at {place} in a few minutes."
+        model = job is not None and leaves_model(job)
+        if not failed_with:
+            if model:
+                return f"Its training job had ended; its model will lie at {place} in a few minutes."
+            return "No training job of it is running." if run.get("jobs") else ""
+        if failed_with in _FINAL:
+            return ""
+        if model:
+            return _redrive(run, f"The training is done and its model is kept: a redrive brings it to {place}")
+        if any(entry.get("epochs") for entry in run.get("jobs") or ()):
+            return _redrive(run, "Checkpoints are kept: a redrive goes on from the last one, with the same settings")
+        return _redrive(run, "A redrive takes the run up where it failed, with the same settings")
 
     @staticmethod
     def _run(detail: Mapping[str, Any], text: str) -> dict[str, Any]:
@@ -146,17 +156,23 @@ class Ending:
         return False
 
     @staticmethod
-    def _diagnose(detail: Mapping[str, Any]) -> tuple[messages.Outcome, str, str]:
+    def _diagnose(detail: Mapping[str, Any]) -> tuple[Outcome, str, str]:
         error = str(
             detail.get("error")
             or {"TIMED_OUT": "States.Timeout", "ABORTED": "Aborted"}.get(detail["status"], "Unknown")
         )
         cause = explain(str(detail.get("cause") or ""))
         if detail["status"] == "ABORTED" or error == "StoppedByUser":
-            return "Stopped", error, cause or "Somebody stopped the execution."
+            return "Stopped", error, cause or "somebody stopped the execution"
         if detail["status"] == "TIMED_OUT":
             return "Failed", error, f"{cause or 'The run took longer than any run may.'} Start it again."
         return "Failed", error, cause or "The execution failed without a cause; its history in the console tells more."
+
+
+def _redrive(run: Mapping[str, Any], why: str) -> str:
+    """What a redrive does, and its command; Step Functions takes it for 14 days."""
+    command = on_the_execution("redrive-execution", run["execution_arn"])
+    return on_its_own_line(f"{why} (for 14 days, here or in the console)", command)
 
 
 def _input(text: str) -> dict[str, Any]:

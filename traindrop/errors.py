@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from traindrop.cures import cure_of
+
 
 class TraindropError(Exception):
     """Base of the errors that Traindrop raises on purpose."""
@@ -16,10 +18,8 @@ class AccessDenied(TraindropError):
 
     def __init__(self, said: object) -> None:
         """Add what to do to what AWS said."""
-        super().__init__(
-            f"{said}. The role of this function may not do that: deploy the stack again to "
-            "restore its policies, or ask who manages your organisation's"
-        )
+        cure = cure_of(type(self).__name__, str(said))
+        super().__init__(f"{said}. {cure.todo if cure else ''}".strip())
 
 
 class RunNotFound(TraindropError):

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from traindrop.console import quotas_link
 from traindrop.jobs import JobEnd
 from traindrop.rungs import Rung
 
@@ -33,11 +32,11 @@ def quota_of_zero(rung: Rung, run: Mapping[str, Any], *, more_rungs: bool, known
         for entry in run["climb"]
         if entry.get("result") in (_REFUSED, _SKIPPED)
     ]
-    names = ", ".join(f"'{name}'" for name in dict.fromkeys([*zeros, rung.quota]))
+    names = " and ".join(f"'{name}'" for name in dict.fromkeys([*zeros, rung.quota]))
     return JobEnd(
         error="QuotaError" if more_rungs else "QuotaExhausted",
-        cause=f"your account's quota {names} is 0; ask for 1 in the Service Quotas console, service Amazon SageMaker "
-        f"({quotas_link(run['execution_arn'])}), or choose other instance_types in training.yaml",
+        cause=f"your account has a quota of 0 for {names}; ask for 1 in the Service Quotas console, service Amazon "
+        "SageMaker, or choose other instance_types in training.yaml",
         result=_SKIPPED if known else _REFUSED,
     )
 

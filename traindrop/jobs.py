@@ -201,7 +201,7 @@ def end_of(job: Mapping[str, Any], *, more_rungs: bool, given_up: bool = False) 
     if "InternalServerError" in reason:
         return JobEnd(
             error="InternalError",
-            cause=f"SageMaker failed inside, more than once: {reason}. Redrive the "
+            cause=f"SageMaker failed inside, more than once: {reason.rstrip('.')}. Redrive the "
             "execution, or drop the dataset again; training goes on from the last checkpoint when redriven",
         )
     changed = _CHANGED.search(reason)

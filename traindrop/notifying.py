@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from traindrop.messages import Message
+from traindrop.mail import Message
 from traindrop.runs import Runs
 
 if TYPE_CHECKING:

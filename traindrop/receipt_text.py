@@ -14,6 +14,8 @@ def told(receipt: Mapping[str, Any]) -> str:
     """What was paid and saved, what interruptions cost, what is to be paid on; nothing where there is no receipt."""
     if not receipt:
         return ""
+    if not receipt["seconds_trained"]:
+        return "Nothing is charged for training: no instance came."
     saved = f"; spot saved {_saving(receipt)}" if any(line["spot"] for line in receipt["jobs"]) else ""
     lines = [
         f"Paid {dollars(receipt['cost_usd'])} for {duration(receipt['seconds_billed'])} billed of "

@@ -29,9 +29,9 @@ class Rung:
 
 
 def told(run: Mapping[str, Any]) -> str:
-    """The run's climb in one line; nothing where the first rung trained."""
+    """The run's climb in one line; nothing where an instance came on the first rung."""
     climb = run.get("climb") or []
-    if len(climb) < 2 and all(entry.get("result") == "trained" for entry in climb):
+    if len(climb) < 2 and all(entry.get("result") in ("trained", "failed", "stopped") for entry in climb):
         return ""
     return "; ".join(
         f"{Rung(entry['instance_type'], entry['spot'])}: {entry.get('result', 'asked for')}" for entry in climb

@@ -11,11 +11,12 @@ from botocore.exceptions import ClientError
 
 from traindrop import budget, champion, climb, exhaustion, jobs, messages
 from traindrop.climb import Ladder
-from traindrop.console import job_link
+from traindrop.console import quotas_link
 from traindrop.estimate import estimate, past_of, plan_of
 from traindrop.exhaustion import QUOTA_IN_USE, with_model_so_far
 from traindrop.figures import duration
 from traindrop.jobs import JobEnd, Places
+from traindrop.mail import on_its_own_line
 from traindrop.notifying import publish_once
 from traindrop.objects import is_there
 from traindrop.quotas import Quotas
@@ -152,7 +153,8 @@ class Starter:
         idle = climb.idle_since(run, ladder)
         if now >= self.notice.due_at(run, idle):
             reason = f"every instance that your account's quota '{ladder.rung(attempt).quota}' allows is in use"
-            self.notice.send(run, ladder, reason=reason, since=idle, until=gives_up)
+            cure = on_its_own_line("Your quotas, where it can be raised", quotas_link(run["execution_arn"]))
+            self.notice.send(run, ladder, reason=reason, since=idle, until=gives_up, cure=cure)
         return JobEnd(error=QUOTA_IN_USE, cause=said)
 
     def _announce(self, run: dict[str, Any], name: str) -> None:
@@ -167,7 +169,7 @@ class Starter:
             cap_usd=whole.dollars,
             cap_hours=whole.seconds / 3600,
             rungs=", ".join(map(str, jobs.ladder(settings))),
-            job_link=job_link(run["execution_arn"], name),
+            job_name=name,
         )
         publish_once(self.sns, self.topic_arn, message, runs=self.trainer.runs, run_id=run["run_id"], flag="announced")
 

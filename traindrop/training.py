@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from traindrop import climb, jobs, receipt
+from traindrop.console import JOB_LOGS
 from traindrop.exhaustion import with_model_so_far
 from traindrop.jobs import JobEnd
 from traindrop.runs import Runs
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 logger = logging.getLogger(__name__)
-JOB_LOGS = "/aws/sagemaker/TrainingJobs"
 _DEAD_TOKEN = frozenset({"TaskTimedOut", "TaskDoesNotExist", "InvalidToken"})
 _LOG_LINES = 15
 

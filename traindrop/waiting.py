@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from traindrop.climb import Ladder
 from traindrop.figures import moment
-from traindrop.messages import Message, compose
+from traindrop.mail import Message, compose
+from traindrop.messages import following
 from traindrop.notifying import publish_once
 from traindrop.rungs import Rung
 from traindrop.runs import Runs
@@ -34,13 +35,16 @@ class WaitingNotice:
         """When to send it to a run that waits since then; never a second time."""
         return math.inf if run.get(_FLAG) else since + self.after_seconds
 
-    def send(self, run: Mapping[str, Any], ladder: Ladder, *, reason: str, since: float, until: float) -> None:
-        """Tell what a run waits for, since when and until when, and what comes then."""
+    def send(
+        self, run: Mapping[str, Any], ladder: Ladder, *, reason: str, since: float, until: float, cure: str = ""
+    ) -> None:
+        """Tell what a run waits for, since when and until when, what comes then, and what would end the waiting."""
         attempt = int(run["attempt"])
         message = _message(
             run,
             rung=ladder.rung(attempt),
             reason=reason,
+            cure=cure,
             since=datetime.fromtimestamp(since, UTC),
             until=datetime.fromtimestamp(until, UTC),
             higher=ladder.higher(attempt),
@@ -54,6 +58,7 @@ def _message(
     *,
     rung: Rung,
     reason: str,
+    cure: str,
     since: datetime,
     until: datetime,
     higher: Sequence[Rung],
@@ -65,18 +70,18 @@ def _message(
         if higher
         else "It is the last one on the run's list."
     )
-    stop = f"  aws stepfunctions stop-execution --execution-arn {run['execution_arn']}"
     return compose(
         "Waiting",
         f"waiting for {rung} since {moment(since)}",
         [
-            f"No instance trains since {moment(since)}: {reason}. {then} It waits until {moment(ends)} at most "
-            "(max_wait_hours).",
             "Nothing is charged while it waits, and there is nothing to do: training begins, or goes on from the last "
             "checkpoint, by itself.",
-            f"To stop it:\n{stop}",
+            cure,
+            f"{then} It waits until {moment(ends)} at most (max_wait_hours).",
             "To wait less, stop it, list other instance_types or set on_demand_fallback: true or a shorter "
             "capacity_patience_hours in training.yaml, and start the dataset again.",
+            following(run),
         ],
         run,
+        lead=f"waits for {rung} since {moment(since)}: {reason}.",
     )

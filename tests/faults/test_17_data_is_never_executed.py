@@ -230,8 +230,10 @@ def test_hostile_keys_are_told_and_never_run(stack: Stack, row: Rows, tmp_path: 
         stray = f"s3://{stack.dataset_bucket}/{key}"
         for command in commands(message["body"]):
             words = run_by_shell(command, tmp_path)
-            right = words[3].removeprefix(f"s3://{stack.dataset_bucket}/datasets/") if len(words) == 4 else "\n"
-            wrong += [] if words[:3] == ["s3", "mv", stray] and right.isprintable() else [f"command {words}"]
+            right = words[3].removeprefix(f"s3://{stack.dataset_bucket}/datasets/")
+            folder = f"{stray.rpartition('/')[0]}/"
+            moves = (["s3", "mv", stray, words[3]], ["s3", "mv", folder, words[3], "--recursive"])
+            wrong += [] if words in moves and right.isprintable() else [f"command {words}"]
         wrong += [] if commands(message["body"]) else [f"no command for {key!r}"]
         wrong += [f"line {text!r}" for text in message["body"].split("\n") if not text.isprintable()]
         wrong += [] if SUBJECT.fullmatch(message["subject"]) else [f"subject {message['subject']!r}"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.faults.conftest import Rows
 from tests.faults.properties import ANY_TEXT, EXAMPLES, KEYS, MOMENT, TEXT, fill
 from traindrop import dataset as rules
-from traindrop import drops, messages
+from traindrop import drops, end_messages, mail, messages
 from traindrop.data_yaml import describe
 from traindrop.ending import explain
 from traindrop.intake import drop_of
@@ -26,7 +26,7 @@ JOB_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 EXECUTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
-def acceptable(message: messages.Message) -> None:
+def acceptable(message: mail.Message) -> None:
     """SNS takes the message, and so does the state machine's data, however it is escaped on its way."""
     assert SUBJECT.fullmatch(message.subject)
     body = message.body.encode()
@@ -188,10 +188,10 @@ def test_any_message_is_one_that_sns_takes(examples: int, row: Rows) -> None:
         dataset, headline, cause, key = parts
         run = {"dataset": dataset, "run_id": "r-1", "bucket": "b", "key": key, "execution_arn": ARN, "jobs": []}
         problems = [Problem("a.b", text).as_dict() for text in (headline, cause, dataset, key)]
-        acceptable(messages.compose("Failed", headline, [cause, dataset], run))
+        acceptable(mail.compose("Failed", headline, [cause, dataset], run))
         acceptable(messages.rejected(run, problems, "s3://b/verdict", incomplete_after="6 hours"))
-        acceptable(messages.ended_early("Failed", run, "Error", explain(cause), headline))
-        acceptable(messages.ended_early("Stopped", run, "Error", explain(cause), headline))
+        acceptable(end_messages.ended_early("Failed", run, "Error", explain(cause), headline))
+        acceptable(end_messages.ended_early("Stopped", run, "Error", explain(cause), headline))
         acceptable(messages.misplaced(dataset, "b", key, [key], cause))
 
     fill(

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from traindrop.runs import RUNS_OF_DATASET
+from tests.moto_account import make_buckets, make_tables
 
 
 @pytest.fixture
@@ -28,8 +28,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
 def s3(moto: Callable[[str], Any]) -> Any:
     """A client of S3, with the buckets `data` and `artifacts`."""
     client = moto("s3")
-    for bucket in ("data", "artifacts"):
-        client.create_bucket(Bucket=bucket)
+    make_buckets(client, "data", "artifacts")
     return client
 
 
@@ -37,26 +36,5 @@ def s3(moto: Callable[[str], Any]) -> Any:
 def dynamodb(moto: Callable[[str], Any]) -> Any:
     """A client of DynamoDB, with the tables `runs` and `claims` as the template has them."""
     client = moto("dynamodb")
-    client.create_table(
-        TableName="runs",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("run_id", "slug")],
-        KeySchema=[{"AttributeName": "run_id", "KeyType": "HASH"}],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": RUNS_OF_DATASET,
-                "KeySchema": [
-                    {"AttributeName": "slug", "KeyType": "HASH"},
-                    {"AttributeName": "run_id", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
-    client.create_table(
-        TableName="claims",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "claim", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "claim", "KeyType": "HASH"}],
-    )
+    make_tables(client)
     return client

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from traindrop import climb, exhaustion
+from traindrop import climb, end_messages, exhaustion
 from traindrop.climb import ladder_of, ladder_of_run
 from traindrop.jobs import JobEnd
 from traindrop.rungs import Rung, told
@@ -143,17 +143,18 @@ def test_a_quota_of_zero_is_told_from_one_in_use() -> None:
     assert not exhaustion.is_quota_of_zero(REFUSAL.format(name, 10, 10))
 
 
-def test_every_quota_of_zero_on_the_way_is_named_at_the_end_with_the_page_to_raise_it() -> None:
+def test_every_quota_of_zero_on_the_way_is_named_at_the_end_and_its_message_links_to_the_page_to_raise_it() -> None:
     first = exhaustion.quota_of_zero(Rung(TYPES[0], True), run(rung(1, AT)), more_rungs=True, known=True)
     assert (first.error, first.result) == ("QuotaError", "quota 0, skipped")
     climbed = run(rung(1, AT, result=first.result), rung(2, AT), attempt=2)
     last = exhaustion.quota_of_zero(Rung(TYPES[1], True), climbed, more_rungs=False, known=False)
     assert (last.error, last.result) == ("QuotaExhausted", "quota 0")
+    body = end_messages.ended_early("Failed", {**climbed, "dataset": "rooms"}, last.error, last.cause, "").body
     for word in (
         *(f"'{name} for spot training job usage'" for name in TYPES),
-        "https://eu-west-1.console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas",
+        "  https://eu-west-1.console.aws.amazon.com/servicequotas/home/services/sagemaker/quotas\n",
     ):
-        assert word in last.cause
+        assert word in body
 
 
 @pytest.mark.parametrize("end", [exhaustion.no_time_left(12), JobEnd(error="QuotaExhausted", cause="x")])

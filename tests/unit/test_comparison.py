@@ -138,8 +138,8 @@ def test_the_message_says_by_how_much_on_what_and_class_by_class() -> None:
         "Better by 0.150: mask mAP50-95 0.650 against 0.500 of the best so far (run rooms-1), on 25 validation images "
         "with 118 instances.",
         "Both were measured by this job, on the same validation images.",
-        "  door  +0.400  (0.500 to 0.900, 7 instances)",
-        "  wall  -0.100  (0.500 to 0.400, 7 instances)",
+        "  door: +0.400 (0.500 to 0.900, 7 instances)",
+        "  wall: -0.100 (0.500 to 0.400, 7 instances)",
         "Promoted: it is the dataset's best now, being better by more than promotion_margin 0.005.",
     ]
 
@@ -149,7 +149,7 @@ def test_of_many_classes_those_are_told_that_changed_most() -> None:
     now = per_class(**{f"c{number:02}": 0.5 + number / 100 for number in range(40)}, new=0.9)
     given = metrics(0.65, met={"map50_95_mask": 0.5, "classes": before}, classes=now)
     text = told(compare(given, BEST, LEARNED, margin=MARGIN), given)
-    assert [line.split()[0] for line in text.split("\n") if line.startswith("  c")] == [
+    assert [line.split(":")[0].strip() for line in text.split("\n") if line.startswith("  c")] == [
         "c39",
         "c38",
         "c37",

@@ -112,7 +112,8 @@ def test_waiting_says_for_what_since_when_until_when_what_comes_then_and_how_to_
         "ml.g5.xlarge on demand.",
         "It waits until 2026-11-12 20:00 UTC at most (max_wait_hours).",
         "Nothing is charged while it waits",
-        f"aws stepfunctions stop-execution --execution-arn {ARN}",
+        f"aws stepfunctions stop-execution --region eu-west-1 --execution-arn {ARN}",
+        "traindrop stop rooms\n",
         "capacity_patience_hours",
     ):
         assert words in message["Message"]
