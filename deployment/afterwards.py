@@ -56,8 +56,8 @@ class Deployed:
         if arns and PENDING not in arns:
             return ""
         return (
-            f"Confirm the e-mail: AWS has written to {self.email} (subject: AWS Notification - Subscription "
-            "Confirmation). No message arrives before its link is followed."
+            f"Confirm the e-mail: AWS has written to {self.email}, subject `AWS Notification - Subscription\n"
+            "   Confirmation`. No message arrives before its link is followed."
         )
 
     def quotas(self, client: Any) -> str:
@@ -76,14 +76,14 @@ class Deployed:
         return "\n".join([f"{need} a spot quota of at least 1 (it is 0) for these; ask AWS here:", *lines])
 
     def first_drop(self) -> str:
-        """The one command that drops the first dataset."""
+        """The one command that drops a dataset."""
         place = f" --stack {self.stack}" if self.stack != "traindrop" else ""
         if self.region != account.configured():
             place += f" --region {self.region}"
         bucket = shlex.quote(f"s3://{self.outputs['DatasetBucketName']}/datasets/")
         return (
-            "Drop the first dataset, a folder or a zip with its data.yaml:\n"
+            "Drop a dataset, a folder or a zip with its data.yaml:\n"
             f"     traindrop drop rooms/ --watch{place}\n"
-            "   `pipx install .` brings `traindrop`; without it: "
-            f"aws s3 cp rooms.zip {bucket}"
+            "   `pipx install .` brings `traindrop`; without it:\n"
+            f"     aws s3 cp rooms.zip {bucket}"
         )

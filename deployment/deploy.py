@@ -83,8 +83,8 @@ def _intent(name: str, region: str, present: Present | None) -> str:
     if present is None:
         return f"There is no stack {name} in {region} yet: it will be created."
     return (
-        f"The stack {name} in {region} is of {present.since:%Y-%m-%d %H:%M} UTC: it will be upgraded. "
-        "Datasets, models and runs stay, also those that are on."
+        f"The stack {name} in {region}, of {present.since:%Y-%m-%d %H:%M} UTC, will be upgraded.\n"
+        "Datasets, models and runs stay, and runs that are on go on."
     )
 
 
