@@ -28,7 +28,7 @@ _SERVICES = {
     "sns:publish": "SNS message",
 }
 _TYPES = {"Succeed": "ends well", "Fail": "ends as failed", "Pass": "no service", "Wait": "wait", "Choice": "choice"}
-_STYLE = """\
+STYLE = """\
   .page { fill: #ffffff; stroke: #d6dce3; }
   .box { fill: #f2f6fc; stroke: #3567b8; stroke-width: 1.4; }
   .Choice { fill: #fdf6e7; stroke: #9a6a08; }
@@ -182,7 +182,7 @@ def draw(machine: Mapping[str, Any]) -> str:
         'role="img" aria-labelledby="title summary">',
         '<title id="title">The training state machine</title>',
         f'<desc id="summary">{escape(_in_words(machine))}</desc>',
-        f"<style>\n{_STYLE}\n</style>",
+        f"<style>\n{STYLE}\n</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         'orient="auto-start-reverse"><path class="tip" d="M0 0.6 7.6 4 0 7.4z"/></marker></defs>',
         f'<rect class="page" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="10"/>',

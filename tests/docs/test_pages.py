@@ -1,0 +1,55 @@
+"""Links of README.md and docs/ lead somewhere, the index lists every page, and the map of the code every module."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import PAGES, ROOT, anchors, links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    broken = []
+    for line, target in links(page):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        place = (page.parent / file).resolve() if file else page
+        if not place.is_relative_to(ROOT) or not place.exists() or (anchor and anchor not in anchors(place)):
+            broken.append(f"{page.relative_to(ROOT)}:{line}: {target}")
+    assert broken == []
+
+
+def test_the_index_lists_every_page_once() -> None:
+    listed = Counter(target for _, target in links(ROOT / "docs/README.md"))
+    pages = {page.name for page in PAGES} - {"README.md"}
+    assert {name: listed[name] for name in pages if listed[name] != 1} == {}
+
+
+def modules() -> list[str]:
+    """Every module of the four folders, by its path, but what only marks a package."""
+    return sorted(
+        str(path.relative_to(ROOT))
+        for folder in ("traindrop", "functions", "training_entry", "local_cloud")
+        for path in (ROOT / folder).rglob("*.*")
+        if path.suffix in (".py", ".sh") and path.name != "__init__.py"
+    )
+
+
+def test_the_map_of_the_code_names_every_module_exactly_once() -> None:
+    named = Counter[str]()
+    folder = ""
+    for line in (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines():
+        heading = re.match(r"^### `([\w/]+)/`", line)
+        if heading:
+            folder = heading[1]
+        elif line.startswith("#"):
+            folder = ""
+        elif folder:
+            named.update(f"{folder}/{name}" for name in re.findall(r"`([\w/]+\.(?:py|sh))`", line))
+    assert {name: count for name, count in named.items() if count > 1} == {}
+    assert (sorted(set(modules()) - set(named)), sorted(set(named) - set(modules()))) == ([], [])
