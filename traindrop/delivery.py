@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _TRAINED_SECONDS = 10 * 365 * 24 * 3600
 _SAMPLES = 8
-_ONLY_IN_THE_REPORT = ("classes", "champion", "predictions")
-"""Metrics that grow with the number of classes; a record has 400 KB."""
+_NOT_RECORDED = ("names", "classes", "champion", "predictions")
+"""Metrics that grow with the number of classes, of which there may be 10,000; a record has 400 KB."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Delivery:
         )
         self.runs.update(
             run_id,
-            metrics={key: value for key, value in metrics.items() if key not in _ONLY_IN_THE_REPORT},
+            metrics={key: value for key, value in metrics.items() if key not in _NOT_RECORDED},
             comparison=asdict(found),
             promoted=found.promoted,
             receipt=bill,

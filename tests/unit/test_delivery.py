@@ -148,3 +148,10 @@ def test_a_measured_run_has_its_pace_and_a_receipt_of_what_it_leaves(delivery: D
     assert (run["pace"]["epoch_seconds"], run["pace"]["overhead_seconds"]) == (110, 200)
     measured(delivery, "run", 0.5)
     assert delivery.runs.get("run")["receipt"] == bill
+
+
+def test_however_many_classes_there_are_the_record_stays_small(delivery: Delivery) -> None:
+    names = [f"{'n' * 120}{number}" for number in range(10_000)]
+    classes = {name: {"map50_mask": 0.5, "instances": 3} for name in names}
+    measured(delivery, "first", 0.5, names=names, classes=classes, predictions={"largest": names}, map50_mask=0.6)
+    assert delivery.runs.get("first")["metrics"] == {"map50_95_mask": 0.5, "map50_mask": 0.6, "task": "segment"}

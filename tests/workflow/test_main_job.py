@@ -45,6 +45,12 @@ def test_a_zip_gives_one_execution_one_job_one_message_and_a_record_that_agrees_
     found = {key.rsplit("/", 1)[-1] for key in stack.artifacts(f"models/plain/{run_id}/")}
     assert {"best.pt", "best.onnx", "metrics.json", "results.csv", "args.yaml", "report.html"} <= found
     assert stack.artifacts("models/plain/best.json")
+    counts = run["contents"]["splits"]["train"]
+    assert counts["images"] == run["images"]["train"] > 0
+    assert run["contents"]["classes"][0][1] == counts["instances"] > 0
+    place = {"Bucket": stack.artifact_bucket, "Key": f"models/plain/{run_id}/report.html"}
+    report = stack.s3.get_object(**place)["Body"].read().decode()
+    assert f'train</th><td class="n">{counts["images"]}</td>' in report
     for word in ("mAP50", "mAP50-95", "epochs", "Paid ", "saved", "best.pt", "report.html", "aws s3 cp"):
         assert word in message["body"], word
 
