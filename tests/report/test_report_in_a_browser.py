@@ -35,7 +35,7 @@ LOOK = """
 }))()
 """
 CUT = """
-[...document.querySelectorAll('.wide, pre, section')].filter(e => e.scrollWidth > document.body.clientWidth)
+[...document.querySelectorAll('.wide, pre, section')].filter(e => e.scrollWidth > e.clientWidth + 1)
   .map(e => e.getAttribute('aria-label') || e.textContent.slice(0, 60))
 """
 
