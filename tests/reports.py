@@ -204,8 +204,8 @@ def full() -> str:
 
 
 def detection() -> str:
-    """A report on a model that finds boxes, of twenty classes."""
-    names = [f"class number {index}" for index in range(20)]
+    """A report on a model that finds boxes, of as many classes as a matrix shows."""
+    names = [f"class number {index}" for index in range(30)]
     found = {key: value for key, value in metrics().items() if not key.endswith("_mask")}
     sides = range(len(names) + 1)
     matrix = [[90 if one == other else (one * other) % 4 for other in sides] for one in sides]

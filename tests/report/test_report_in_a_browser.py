@@ -30,7 +30,7 @@ LOOK = """
     .filter(href => !href.startsWith('#') || !document.getElementById(href.slice(1))),
   dead: [...document.querySelectorAll('[aria-labelledby]')].filter(e => !document.getElementById(
     e.getAttribute('aria-labelledby'))).length,
-  pictures: [...document.images].filter(image => image.complete && !image.naturalWidth).length,
+  pictures: [...document.images].filter(image => !image.naturalWidth).length,
   ground: getComputedStyle(document.body).backgroundColor,
 }))()
 """
