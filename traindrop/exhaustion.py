@@ -11,8 +11,12 @@ from traindrop.rungs import Rung
 
 QUOTA_IN_USE = "QuotaInUse"
 """Above a quota that is in use the state machine waits and asks again; no end of anything."""
-IN_VAIN = frozenset({"CapacityExhausted", "QuotaExhausted"})
-"""Errors of a run that could not have an instance on any rung."""
+_LEAVES_MODEL = {
+    "CapacityExhausted": "capacity_exhausted",
+    "QuotaExhausted": "capacity_exhausted",
+    "StoppedByUser": "stopped",
+}
+"""What ends a run without a word of its job, and what it is called where an earlier job has trained an epoch."""
 _QUOTA_ZERO = re.compile(r"limit '[^']+' is 0 ")
 _REFUSED, _SKIPPED = "quota 0", "quota 0, skipped"
 
@@ -62,7 +66,7 @@ def no_time_left(max_wait_hours: float) -> JobEnd:
 
 
 def with_model_so_far(end: JobEnd, jobs: Iterable[Mapping[str, Any]]) -> JobEnd:
-    """The end of a run: a climb in vain after an epoch was trained leaves that model, which was paid for."""
-    if end.error in IN_VAIN and any(job.get("epochs") for job in jobs):
-        return JobEnd(ended="capacity_exhausted", result=end.result)
+    """The end of a run: a climb in vain or a stop after an epoch was trained leaves that model, which was paid for."""
+    if end.error in _LEAVES_MODEL and any(job.get("epochs") for job in jobs):
+        return JobEnd(ended=_LEAVES_MODEL[end.error], result=end.result)
     return end

@@ -23,7 +23,7 @@ from traindrop.object_reads import ObjectReads
 from traindrop.objects import content
 from traindrop.problems import Verdict
 from traindrop.read_ahead import ReadAhead
-from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
+from traindrop.runs import ACTIVE, Claims, Runs, fingerprint_claim, stop_wanted
 from traindrop.settings_layers import Layer
 from traindrop.sources import Source, SourceError
 from traindrop.starting_weights import starting_weights
@@ -33,7 +33,6 @@ from traindrop.zip_in_s3 import ArchiveSource
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_ACTIVE = frozenset({"Uploading", "Validating", "Training", "Extracting"})
 _CLAIM_SECONDS = 14 * 24 * 3600
 
 
@@ -88,6 +87,7 @@ class Gate:
                     drop["dataset"],
                     source,
                     self._bucket_settings(drop["bucket"]),
+                    given_settings=Layer("the execution's input", execution_input.get("settings") or {}),
                     look_into_incomplete=drop["form"] == "archive",
                     upload_window_seconds=self.upload_window_seconds if drop["form"] == "folder" else None,
                 )
@@ -205,7 +205,7 @@ class Gate:
             return None
         stale = (
             holder.get("phase") != "trained"
-            and (self.runs.find(str(holder.get("owner"))) or {}).get("status") not in _ACTIVE
+            and (self.runs.find(str(holder.get("owner"))) or {}).get("status") not in ACTIVE
         )
         if not (force or stale):
             return holder

@@ -140,8 +140,8 @@ def settle(claims: Claims, dataset: str, run_id: str, *, at: float, lasts_second
 class ExecutionInput(BaseModel):
     """What an execution is started with; one started by hand needs no more than `bucket` and `key`.
 
-    Its first state waits until `begins_at`. The others are for the eyes of who looks at the execution: they follow from
-    the key.
+    Its first state waits until `begins_at`. `settings` come before those of the bucket and the dataset. The others are
+    for the eyes of who looks at the execution: they follow from the key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -153,6 +153,7 @@ class ExecutionInput(BaseModel):
     prefix: StrictStr | None = None
     dropped_at: StrictStr | None = None
     begins_at: StrictStr | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 def drop_of(execution_input: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def validate(
     source: Source,
     bucket_settings: Layer | None,
     *,
+    given_settings: Layer | None = None,
     look_into_incomplete: bool = True,
     upload_window_seconds: float | None = None,
 ) -> Validation:
@@ -50,11 +51,13 @@ def validate(
         name: what the dataset is called.
         source: where it lies.
         bucket_settings: settings that rank below those of the dataset.
+        given_settings: settings that rank above them.
         look_into_incomplete: whether labels and images are read although some have still to come.
         upload_window_seconds: files that came so long before the last one are warned of; None where that means nothing.
     """
     layers = [bucket_settings] if bucket_settings else []
     layers += [Layer(file, source.read(file)) for file in _SETTINGS_FILES if file in source.files]
+    layers += [given_settings] if given_settings else []
     settings, problems = merge(layers)
     problems += unequal_shares(settings)
     description, found = _described(name, source)

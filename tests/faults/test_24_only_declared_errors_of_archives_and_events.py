@@ -235,7 +235,7 @@ def test_any_input_of_an_execution_is_a_drop_or_named(examples: int, row: Rows) 
             declared("must name a drop" in str(error))
 
     like = st.fixed_dictionaries(
-        {"bucket": st.just("bucket") | JSON, "key": KEYS | JSON}, optional={"x": JSON, "form": JSON}
+        {"bucket": st.just("bucket") | JSON, "key": KEYS | JSON}, optional={"x": JSON, "form": JSON, "settings": JSON}
     )
     fill(row, "any input by hand", "inputs", examples, any_input, JSON | like)
 

@@ -5,11 +5,12 @@ Those are loaded when they are asked for, so that what one command imports costs
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from traindrop.cli import Answer
+from traindrop.cli.given_settings import given_settings
 from traindrop.cli.stack import Stack, on_stack
 
 app = typer.Typer(
@@ -99,6 +100,78 @@ def polygons(
     from traindrop.cli import polygons as command
 
     return command.polygons(model=model, image=image, output=output, overlay=overlay)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop train rooms --epochs 100",
+        "traindrop train rooms --model best --set train.lr0=0.001",
+        "traindrop train rooms --seed 1 --on-demand --max-cost-usd 2",
+    )
+)
+@on_stack
+@given_settings
+def train(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name as it was dropped.")],
+    settings: dict[str, Any],
+    stack: Stack,
+    as_json: Json = False,
+) -> Answer:
+    """Train again what already lies in the bucket, with other settings, without uploading it.
+
+    The newest drop of that name counts, zip or folder. The same data with the same settings is not trained twice
+    unless --force is given. Needs s3:ListBucket of the DatasetBucket and states:StartExecution. Exit code 0: the run
+    is started, 1: it cannot be, 2: usage.
+    """
+    from traindrop.cli import train as command
+
+    return command.train(dataset, settings=settings, stack=stack, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop stop rooms-20261101T101500-0a1b2c3d",
+        "traindrop stop rooms               [dim]if one run of it is on[/dim]",
+    )
+)
+@on_stack
+def stop(
+    run: Annotated[str, typer.Argument(metavar="RUN|DATASET", help="A run, or a dataset of which one run is on.")],
+    stack: Stack,
+    as_json: Json = False,
+) -> Answer:
+    """End a run before its time: its training job is stopped, and the best model so far is delivered.
+
+    The message `Stopped` tells of it. Needs states:StopExecution, sagemaker:StopTrainingJob and dynamodb:UpdateItem of
+    the RunsTable. Exit code 0: it is being stopped, 1: it cannot be, or has ended already, 2: usage.
+    """
+    from traindrop.cli import stop as command
+
+    return command.stop(run, stack=stack, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop runs",
+        "traindrop runs --dataset rooms --limit 5",
+        "traindrop runs --json | jq -r '.runs[] | select(.outcome == \"Failed\").run_id'",
+    )
+)
+@on_stack
+def runs(
+    stack: Stack,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only the runs of this dataset.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most, the newest first.")] = 20,
+    as_json: Json = False,
+) -> Answer:
+    """List runs, the newest first: when, what became of it, mAP50-95, minutes of training, and dollars.
+
+    mAP is that of masks, or of boxes where the model only detects. A run that is on shows its state as its outcome.
+    Exit code 0: listed, 1: it cannot be, 2: usage.
+    """
+    from traindrop.cli import runs as command
+
+    return command.runs(dataset=dataset, limit=limit, stack=stack, as_json=as_json)
 
 
 @app.command(
