@@ -22,10 +22,10 @@ def no_faults_left(stack: Stack) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def again(stack: Stack) -> str:
-    """A run of the dataset `again` that has ended well, with 3 epochs."""
-    stack.drop_zip("again")
-    return str(stack.ended("again")["name"])
+def trained(stack: Stack) -> str:
+    """A run of the dataset `retrain` that has ended well, with 3 epochs."""
+    stack.drop_zip("retrain")
+    return str(stack.ended("retrain")["name"])
 
 
 def ended(stack: Stack, run_id: str) -> dict[str, Any]:
@@ -50,43 +50,43 @@ def told(stack: Stack, run_id: str, dataset: str) -> dict[str, Any]:
     return message
 
 
-def test_what_lies_there_is_trained_again_with_other_settings(stack: Stack, traindrop: Command, again: str) -> None:
-    done = traindrop("train", "again", "--epochs", "2", "--set", "train.lr0=0.02")
+def test_what_lies_there_is_trained_again_with_other_settings(stack: Stack, traindrop: Command, trained: str) -> None:
+    done = traindrop("train", "retrain", "--epochs", "2", "--set", "train.lr0=0.02")
     assert (done.returncode, done.stderr) == (0, "")
     run_id = done.stdout.splitlines()[-1].removeprefix("Follow it with: traindrop watch ")
-    assert run_id != again
+    assert run_id != trained
     execution = ended(stack, run_id)
     assert json.loads(execution["input"])["settings"] == {"epochs": 2, "train": {"lr0": 0.02}}
-    assert told(stack, run_id, "again")["outcome"] == "Completed"
+    assert told(stack, run_id, "retrain")["outcome"] == "Completed"
     settings = stack.run(run_id)["settings"]
     assert (settings["epochs"], settings["imgsz"], float(settings["train"]["lr0"])) == (2, 64, 0.02)
-    assert stack.run(run_id)["fingerprint"] != stack.run(again)["fingerprint"]
+    assert stack.run(run_id)["fingerprint"] != stack.run(trained)["fingerprint"]
     for more, outcome in (((), "Unchanged"), (("--force",), "Completed")):
-        done = traindrop("train", "again", "--epochs", "2", "--set", "train.lr0=0.02", *more, "--json")
+        done = traindrop("train", "retrain", "--epochs", "2", "--set", "train.lr0=0.02", *more, "--json")
         document = json.loads(done.stdout)
-        assert document["from"] == f"s3://{stack.dataset_bucket}/datasets/again.zip"
+        assert document["from"] == f"s3://{stack.dataset_bucket}/datasets/retrain.zip"
         assert ended(stack, document["run_id"])["status"] == "SUCCEEDED"
-        assert told(stack, document["run_id"], "again")["outcome"] == outcome
+        assert told(stack, document["run_id"], "retrain")["outcome"] == outcome
 
 
-def test_what_is_not_there_or_not_allowed_starts_nothing(traindrop: Command, again: str) -> None:  # noqa: ARG001
-    done = traindrop("train", "agian")
+def test_what_is_not_there_or_not_allowed_starts_nothing(traindrop: Command, trained: str) -> None:  # noqa: ARG001
+    done = traindrop("train", "retrian")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "there is no dataset agian: s3://" in done.stderr
-    assert "did you mean 'again'?" in done.stderr
-    done = traindrop("train", "again", "--epochs", "0")
+    assert "there is no dataset retrian: s3://" in done.stderr
+    assert "did you mean 'retrain'?" in done.stderr
+    done = traindrop("train", "retrain", "--epochs", "0")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "the command line: epochs is 0" in done.stderr
 
 
-def test_settings_of_an_input_are_judged_as_those_of_a_file(stack: Stack, again: str) -> None:  # noqa: ARG001
-    given = {"bucket": stack.dataset_bucket, "key": "datasets/again.zip", "settings": {"epoch": 3}}
-    run_id = "again-20261125T000000-0a1b2c3d"
+def test_settings_of_an_input_are_judged_as_those_of_a_file(stack: Stack, trained: str) -> None:  # noqa: ARG001
+    given = {"bucket": stack.dataset_bucket, "key": "datasets/retrain.zip", "settings": {"epoch": 3}}
+    run_id = "retrain-20261125T000000-0a1b2c3d"
     stack.sfn.start_execution(stateMachineArn=stack.machine, name=run_id, input=json.dumps(given))
     assert ended(stack, run_id)["error"] == "DatasetRejected"
-    message = told(stack, run_id, "again")
+    message = told(stack, run_id, "retrain")
     assert message["outcome"] == "Rejected"
-    assert "the execution's input: 'epoch' is not a setting; did you mean 'epochs'?" in message["body"]
+    assert "the execution's input: 'epoch' is not a setting (did you mean 'epochs'?)" in message["body"]
 
 
 def has_an_epoch(stack: Stack, _: str, run_id: str) -> bool:
@@ -176,21 +176,21 @@ def test_who_is_no_run_cannot_be_stopped(traindrop: Command) -> None:
     assert "there is no run rooms-20261101T101500-0a1b2c3d; `traindrop runs` lists them" in done.stderr
 
 
-def test_runs_are_listed_with_what_became_of_them(stack: Stack, traindrop: Command, again: str) -> None:
-    told(stack, again, "again")
+def test_runs_are_listed_with_what_became_of_them(stack: Stack, traindrop: Command, trained: str) -> None:
+    told(stack, trained, "retrain")
     done = traindrop("runs")
     assert (done.returncode, done.stderr) == (0, "")
     title, *lines = done.stdout.splitlines()
     assert title.split() == ["when", "run", "outcome", "mAP", "min", "USD"]
-    (line,) = [line for line in lines if f" {again} " in line]
-    record = stack.run(again)
+    (line,) = [line for line in lines if f" {trained} " in line]
+    record = stack.run(trained)
     figures = [f"{record['metrics']['map50_95_mask']:.3f}", f"{float(record['training_seconds']) / 60:.1f}"]
     assert line.split()[-4:-1] == ["Completed", *figures]
-    done = traindrop("runs", "--dataset", "again")
+    done = traindrop("runs", "--dataset", "retrain")
     assert max(map(len, done.stdout.splitlines())) <= 80, done.stdout
-    listed = json.loads(traindrop("runs", "--dataset", "again", "--limit", "100", "--json").stdout)
+    listed = json.loads(traindrop("runs", "--dataset", "retrain", "--limit", "100", "--json").stdout)
     assert listed["complete"] is True
-    assert again in [run["run_id"] for run in listed["runs"]]
-    assert {run["dataset"] for run in listed["runs"]} == {"again"}
+    assert trained in [run["run_id"] for run in listed["runs"]]
+    assert {run["dataset"] for run in listed["runs"]} == {"retrain"}
     done = traindrop("runs", "--dataset", "never-dropped")
     assert (done.returncode, done.stdout) == (0, "no run of never-dropped is recorded yet\n")
