@@ -218,6 +218,12 @@ def stopped_execution_while_it_trains(world: World) -> None:
 
 
 @case
+def stopped_execution_after_it_trained(world: World) -> None:
+    _trained_until_extracted(world)
+    world.abort("Wrong floor.")
+
+
+@case
 def stopped_execution_before_it_trains(world: World) -> None:
     files = dataset_files(20, 10)
     world.drop_folder("rooms", {name: files[name] for name in ("data.yaml", "labels/train/1.txt")}, waited=False)

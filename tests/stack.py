@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
+import subprocess
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from local_cloud.deploy import deploy
-from local_cloud.process import LocalCloud
+from local_cloud.process import ROOT, LocalCloud
 
 YAML = "train: images/train\nval: images/val\nnames: [room]\n"
 POLYGON = "0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n"
@@ -179,6 +182,19 @@ class Stack:
         time.sleep(0.3)
         assert len(look()) == 1, f"{outcome} came {len(look())} times"
         return found[0]
+
+    def do_as_told(self, body: str, label: str, folder: Path = ROOT) -> None:
+        """Run the plain `aws` command below a label of a message, as it stands, in a shell in a folder."""
+        lines = body.splitlines()
+        below = lines[lines.index(f"{label}:") + 1 :]
+        command = next(line.strip() for line in below if line.startswith("  aws "))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        path = f"{ROOT / '.venvs/aws/bin'}{os.pathsep}{os.environ['PATH']}"
+        environment = {**kept, **self.cloud.environment, "PATH": path, "NO_PROXY": "127.0.0.1"}
+        done = subprocess.run(
+            ["sh", "-c", command], env=environment, cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run record, in plain values."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from traindrop import end_messages
+from traindrop.console import folder_link
 from traindrop.drops import run_id_of_execution, slug_of
 from traindrop.errors import InvalidInput
 from traindrop.intake import drop_of, upload_claim
@@ -96,17 +97,18 @@ class Ending:
 
     def _left(self, run: Mapping[str, Any], job: Mapping[str, Any] | None, *, failed_with: str) -> str:
         """What is left of job and model: that of an ended job is delivered, or left to a redrive that can do it."""
-        place = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run['run_id']}/best.pt"
+        folder = f"s3://{self.artifact_bucket}/models/{run['slug']}/{run['run_id']}/"
+        place, page = f"{folder}best.pt", folder_link(run["execution_arn"], folder)
         if job and job["TrainingJobStatus"] not in ENDED:
             kept = _redrive(run, "Checkpoints are kept: a redrive goes on from the last one")
-            return (
-                "Its training job is being stopped. If it has finished an epoch, its best model so far will lie at "
-                f"{place} in a few minutes. {kept}"
-            )
+            there = "If it has finished an epoch, its best model so far will lie there in a few minutes"
+            return f"Its training job is being stopped. {on_its_own_line(there, place, page)}\n{kept}"
         model = job is not None and leaves_model(job)
         if not failed_with:
             if model:
-                return f"Its training job had ended; its model will lie at {place} in a few minutes."
+                return on_its_own_line(
+                    "Its training job had ended; its model will lie there in a few minutes", place, page
+                )
             return "No training job of it is running." if run.get("jobs") else ""
         if failed_with in _FINAL:
             return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from local_cloud.process import ROOT
 from tests.faults.conftest import Rows
 from tests.faults.ends import after_an_epoch, physical_id
 from tests.stack import FAST, Stack, dataset_files, eventually, png, zipped
@@ -133,17 +131,6 @@ def wrong_starts(stack: Stack, folder: Upload) -> int:
     return count
 
 
-def commanded(stack: Stack, body: str) -> None:
-    """Run the command that a message ends with, as it stands, in a shell."""
-    lines = body.splitlines()
-    command = lines[lines.index("Start this dataset again with:") + 1].strip()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    path = f"{ROOT / '.venvs/aws/bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = {**kept, **stack.cloud.environment, "PATH": path, "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-
-
 @pytest.mark.long
 def test_a_folder_that_says_what_to_expect_never_starts_wrong(stack: Stack, row: Rows) -> None:
     line = row(
@@ -171,7 +158,7 @@ def test_a_folder_that_says_what_to_expect_never_starts_wrong(stack: Stack, row:
     late = next(folder for folder in folders if not folder.resumes and "data.yaml" in folder.order[: folder.stop])
     late.put(stack, late.order[late.stop :])
     assert len(stack.executions(late.name)) == 1
-    commanded(stack, stack.message(late.name, "Rejected")["body"])
+    stack.do_as_told(stack.message(late.name, "Rejected")["body"], "Start this dataset again with")
     stack.message(late.name, "Completed", within=90)
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -162,6 +163,19 @@ def test_a_misplaced_drop_gets_one_message_and_no_execution(stack: Stack, key: s
     assert not [
         item for item in listed if key in stack.sfn.describe_execution(executionArn=item["executionArn"])["input"]
     ]
+
+
+def test_a_misplaced_folder_trains_when_it_is_moved_as_told_and_its_model_comes_as_told(
+    stack: Stack, tmp_path: Path
+) -> None:
+    files = dataset_files(marker="strayed")
+    for name in sorted(files, key="data.yaml".__eq__):
+        stack.put(f"datasets/strayed/deep down/{name}", files[name])
+    told = stack.message("strayed", "Rejected")["body"]
+    stack.do_as_told(told, "Move it to one of these places, its images and labels with it")
+    body = stack.message("strayed", "Completed", within=60)["body"]
+    stack.do_as_told(body, "Fetch it with one of these", tmp_path)
+    assert (tmp_path / "best.pt").stat().st_size
 
 
 def test_the_same_data_with_the_same_settings_is_not_trained_twice_unless_forced(stack: Stack) -> None:

@@ -177,9 +177,11 @@ def test_a_redriven_run_trains_on_and_tells_of_its_end_again(stack: Stack) -> No
     stack.drop_zip("again")
     execution = stack.ended("again")
     assert execution["status"] == "FAILED"
-    stack.message("again", "Failed")
     arn = execution["executionArn"]
-    stack.sfn.redrive_execution(executionArn=arn)
+    stack.do_as_told(
+        stack.message("again", "Failed")["body"],
+        "A redrive takes the run up where it failed, with the same settings (for 14 days, here or in the console)",
+    )
     eventually(
         lambda: stack.sfn.describe_execution(executionArn=arn)["status"] == "SUCCEEDED",
         within=40,
@@ -187,6 +189,12 @@ def test_a_redriven_run_trains_on_and_tells_of_its_end_again(stack: Stack) -> No
     )
     stack.message("again", "Completed")
     assert len(stack.jobs(execution["name"])) == 3
+
+
+def test_the_command_of_a_start_message_stops_the_run(stack: Stack) -> None:
+    stack.drop_zip("by-command", dataset_files(marker="by-command", settings=UNTIL_STOPPED))
+    stack.do_as_told(stack.message("by-command", "Started")["body"], "Stop it without the command line")
+    stack.message("by-command", "Stopped")
 
 
 def test_a_deploy_of_a_changed_stack_does_not_disturb_a_run(stack: Stack) -> None:
