@@ -63,7 +63,7 @@ lock: ## compile requirements/*.txt anew
 
 pages: ## write what docs/ has from the code: pictures, settings.md, the JSON Schema of training.yaml
 	@$(INSTALL) dev
-	@$(DEV)/python docs/draw_state_machine.py
+	@$(DEV)/python -m docs.draw_state_machine
 	@$(DEV)/python docs/draw_architecture.py
 	@$(DEV)/python docs/write_settings.py
 

@@ -9,7 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from docs import draw_state_machine
-from docs.draw_state_machine import Edge, draw, edges, lay_out
+from docs.draw_state_machine import draw
+from docs.execution_history import Execution, Visit
+from docs.state_layout import Edge, edges, lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -118,15 +120,89 @@ def test_a_state_that_nothing_leads_to_is_named() -> None:
         )
 
 
-def test_the_picture_is_up_to_date() -> None:
+WALKED = Execution(
+    name="rooms-20261125T171842-06d430ba",
+    status="FAILED",
+    error="NoLuck",
+    cause="There was no luck <today> & there may be none tomorrow.",
+    seconds=75.5,
+    visits=(
+        Visit("Check", 0.02, "succeeded"),
+        Visit("Route", 0.0, "succeeded", tries=0),
+        Visit("Train", 60.0, "caught", "CapacityError"),
+        Visit("Climb", 0.0, "succeeded", tries=0),
+        Visit("Train", 10.0, "caught", "CapacityError"),
+        Visit("Climb", 0.0, "succeeded", tries=0),
+        Visit("Train", 5.0, "failed", "NoLuck"),
+    ),
+)
+
+
+def classes(svg: str, state: str) -> tuple[str | None, str | None, str]:
+    """How a state's group and box look, and what stands below its name."""
+    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+        box, (name, kind) = group.find(f"{SVG}rect"), group.findall(f"{SVG}text")
+        if name.text == state:
+            assert box is not None
+            return group.get("class"), box.get("class"), str(kind.text)
+    raise AssertionError(state)
+
+
+def test_an_execution_stands_out_by_the_states_it_entered_for_how_long_and_how_each_ended() -> None:
+    svg = draw(SAMPLE, WALKED)
+    assert classes(svg, "Check") == ("visited", "box succeeded", "\u2713 0 s")
+    assert classes(svg, "Train") == ("visited", "box failed", "\u2715 1 min 15 s in 3 visits")
+    assert classes(svg, "Climb") == ("visited", "box succeeded", "\u2713 0 s in 2 visits")
+    assert classes(svg, "Done") == ("unvisited", "box Succeed", "ends well")
+
+
+def test_the_ways_that_it_took_are_told_with_the_errors_that_were_caught_and_how_often() -> None:
+    svg = draw(SAMPLE, WALKED)
+    ways = [path.get("class") for path in ElementTree.fromstring(svg).iter(f"{SVG}path") if path.get("marker-end")]
+    # The start, Check to Route, Route to Train, Train to Climb and back; and the legend's.
+    assert ways.count("edge taken") == 6
+    assert ways.count("edge untaken") == len(list(edges(SAMPLE["States"]))) - 4
+    assert texts(svg, "label taken") == ["ready", "CapacityError \u00d72", "\u00d72"]
+
+
+def test_it_is_told_in_words_too_and_how_it_ended_stands_at_the_top() -> None:
+    svg = draw(SAMPLE, WALKED)
+    root = ElementTree.fromstring(svg)
+    title, summary = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
+    assert title is not None
+    assert summary is not None
+    assert title.text == "The execution rooms-20261125T171842-06d430ba"
+    assert str(summary.text).startswith("FAILED NoLuck after 1 min 16 s. Check succeeded after 0 s; Route succeeded")
+    assert "Train caught after 1 min 00 s (CapacityError); Climb" in str(summary.text)
+    assert texts(svg, "name told") == [WALKED.name]
+    told = " ".join(texts(svg, "label told"))
+    assert told.startswith("FAILED after 1 min 16 s Error: NoLuck Cause: There was no luck <today> & there may be")
+    assert "\u2715 the execution failed here" in told
+
+
+def test_what_stands_beside_the_graph_lies_on_no_state() -> None:
+    """Heading and legend are to the right of the middle: above what ends otherwise, and below it."""
+    for _, svg in draw_state_machine.pictures():
+        machine = json.loads(draw_state_machine.SOURCE.read_text())
+        layout = lay_out(machine)
+        right = [layout.box(name) for name, place in layout.places.items() if place.column > 0]
+        for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
+            if "told" in str(text.get("class")):
+                x, y, length = int(str(text.get("x"))), int(str(text.get("y"))), len(str(text.text))
+                assert x + length * 7 < layout.size[0]
+                assert not [box for box in right if box[1] - 8 < y < box[3] + 8]
+
+
+def test_the_pictures_are_up_to_date() -> None:
     assert draw_state_machine.main(["--check"]) == 0
+    assert {file.name for file, _ in draw_state_machine.pictures()} >= {"state_machine.svg", "execution_completed.svg"}
 
 
 def test_a_stale_picture_is_found_and_the_cure_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(draw_state_machine, "PICTURE", tmp_path / "state_machine.svg")
+    monkeypatch.setattr(draw_state_machine, "PICTURES", tmp_path)
     assert draw_state_machine.main(["--check"]) == 1
-    assert "python docs/draw_state_machine.py" in capsys.readouterr().err
+    assert "docs/execution_completed.svg is out of date; run: make pages" in capsys.readouterr().err
     assert draw_state_machine.main([]) == 0
     assert draw_state_machine.main(["--check"]) == 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local_cloud.process import ROOT
 from tests.faults.ends import physical_id
 from tests.stack import UNTIL_STOPPED, Stack, dataset_files, eventually
 
@@ -112,20 +113,26 @@ def test_what_a_run_waited_for_and_why_it_climbed_are_sentences_in_small_data(st
         stack.put(f"datasets/read/{key}", body)
     execution = stack.ended("read")
     assert execution["status"] == "SUCCEEDED"
-    given: dict[str, list[Any]] = {}
+    seen: dict[tuple[str, str], dict[str, Any]] = {}
     for event in stack.history(execution["executionArn"]):
         details = event.get("stateEnteredEventDetails") or event.get("stateExitedEventDetails") or {}
-        for data in filter(None, (details.get("input"), details.get("output"))):
-            assert len(data) < 4096, details["name"]
-            given.setdefault(details["name"], []).append(json.loads(data))
+        for way in ("input", "output"):
+            if data := details.get(way):
+                assert len(data) < 4096, details["name"]
+                seen[way, details["name"]] = json.loads(data)
     assert re.fullmatch(
         r"the last file arrived \d+ s ago; the upload counts as complete when none has arrived for \d+ s",
-        given["WaitForUpload"][0]["reason"],
+        seen["input", "WaitForUpload"]["reason"],
     )
-    climbed = given["ClimbLadder"][-1]
+    climbed = seen["output", "ClimbLadder"]
     assert climbed["attempt"] == 2
     assert re.fullmatch(r"AWS had no spot capacity for ml\.g4dn\.xlarge in \d+ s", climbed["because"])
-    assert json.loads(execution["output"]).keys() == {"run_id", "outcome", "model", "report"}
+    page = (ROOT / "docs/reading_an_execution.md").read_text()
+    examples = re.findall(r"^(Input|Output) of `(\w+)`\n```json\n(.+?)\n```", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) >= 8
+    for way, state, text in examples:
+        if state != "ReconcileJob":  # this run heard from its job in time
+            assert json.loads(text).keys() == seen[way.lower(), state].keys(), state
 
 
 def test_an_execution_that_ends_badly_says_in_its_cause_what_to_do(stack: Stack) -> None:
