@@ -1,4 +1,4 @@
-"""Links of README.md and docs/ lead somewhere, the index lists every page, and the map of the code every module."""
+"""Links of README.md and docs/ lead somewhere; what must be told of is: pages, modules, faults, parameters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.faults import ApiFault, EventFaults, FunctionFault, TrainingFaults
 from tests.docs.pages import PAGES, ROOT, anchors, links
 
 
@@ -53,3 +54,17 @@ def test_the_map_of_the_code_names_every_module_exactly_once() -> None:
             named.update(f"{folder}/{name}" for name in re.findall(r"`([\w/]+\.(?:py|sh))`", line))
     assert {name: count for name, count in named.items() if count > 1} == {}
     assert (sorted(set(modules()) - set(named)), sorted(set(named) - set(modules()))) == ([], [])
+
+
+def test_every_fault_that_can_be_injected_is_told() -> None:
+    page = (ROOT / "docs/local_cloud.md").read_text(encoding="utf-8")
+    names = {name for part in (TrainingFaults, EventFaults, ApiFault, FunctionFault) for name in part.model_fields}
+    assert sorted(name for name in names if not re.search(rf"[`\".]{name}[`\"]", page)) == []
+
+
+def test_every_parameter_of_the_stack_is_told() -> None:
+    section = (ROOT / "template.yaml").read_text(encoding="utf-8").partition("\nParameters:\n")[2]
+    names = re.findall(r"^  (\w+):$", re.split(r"^\w", section, maxsplit=1, flags=re.MULTILINE)[0], re.MULTILINE)
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert names
+    assert [name for name in names if f"`{name}`" not in told] == []
