@@ -27,9 +27,10 @@ _BEFORE = """\
 <!-- Written by `python docs/write_settings.py` from traindrop/settings.py: change the descriptions there. -->
 
 Every setting is optional. Built-in defaults are outranked by `datasets/training.yaml`, which counts for the whole
-bucket, and that by `training.yaml` beside `data.yaml` or in the zip. A key of the higher file replaces that of the
-lower one as a whole, but for `train`, whose arguments are merged. An unknown key, a wrong type or a value out of
-range is refused before anything is paid, with the key, what is allowed and the closest right name.
+bucket, that by `training.yaml` beside `data.yaml` or in the zip, and that by what is given to `traindrop drop` or
+`traindrop train`. A key of higher rank replaces that of a lower one as a whole, but for `train`, whose arguments are
+merged. An unknown key, a wrong type or a value out of range is refused before anything is paid, with the key, what is
+allowed and the closest right name.
 
 [training.yaml](training.yaml) holds every setting with its default: copy it and keep what you change.
 
