@@ -1,4 +1,4 @@
-"""Links of README.md and docs/ lead somewhere; what must be told of is: pages, modules, faults, parameters."""
+"""Links of README.md and docs/ lead somewhere; what must be told of is: pages, modules, faults, errors, parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from local_cloud.faults import ApiFault, EventFaults, FunctionFault, TrainingFaults
 from tests.docs.pages import PAGES, ROOT, anchors, links
+from traindrop.cures import _TELL_THEMSELVES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -68,3 +69,8 @@ def test_every_parameter_of_the_stack_is_told() -> None:
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert names
     assert [name for name in names if f"`{name}`" not in told] == []
+
+
+def test_every_error_that_a_run_can_end_with_by_name_is_told() -> None:
+    page = (ROOT / "docs/failures.md").read_text(encoding="utf-8")
+    assert sorted(name for name in _TELL_THEMSELVES | {"AccessDenied", "NoModel"} if f"{name}`" not in page) == []
