@@ -44,6 +44,12 @@ def test_a_title_says_what_is_seen_in_words_that_need_no_other(widget: dict[str,
         assert options.get("label") or options.get("visible") is False, row
 
 
+def test_what_is_told_by_the_day_is_drawn_over_time_and_what_is_told_in_all_is_a_number() -> None:
+    """CloudWatch's other views, such as bars, add up over the whole time range without saying so."""
+    views = {item["title"]: item["view"] for item in (w["properties"] for w in WIDGETS) if "metrics" in item}
+    assert {title: "singleValue" if title.startswith("In all") else "timeSeries" for title in views} == views
+
+
 def test_it_begins_with_what_a_run_is_how_one_ends_and_where_to_look_on() -> None:
     first = WIDGETS[0]
     text = first["properties"]["markdown"]
