@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from botocore.exceptions import ClientError
 
 _LOG_IN = (
@@ -27,7 +29,19 @@ _CURES = {
     "ConnectTimeoutError": _NETWORK,
     "ProxyConnectionError": _NETWORK,
 }
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
+    | {"UnauthorizedOperation", "403"}
+)
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"})
+_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+_SIGNED_WRONGLY = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"})
+_TIME = re.compile(r"expired|not yet current")
+
+
+def is_denied(error: Exception) -> bool:
+    """Whether AWS says that a permission lacks."""
+    return isinstance(error, ClientError) and error.response["Error"]["Code"] in _DENIED
 
 
 def in_words(error: Exception, stack: str, *, named_by: str, permissions: str) -> str:
@@ -44,8 +58,10 @@ def in_words(error: Exception, stack: str, *, named_by: str, permissions: str) -
         code = error.response["Error"]["Code"]
         if "does not exist" in text and code in ("ValidationError", "StackNotFound"):
             return f"there is no stack {stack} here; name yours by {named_by}, and its region by AWS_REGION"
-        if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"):
+        if is_denied(error):
             return f"{text}. It needs {permissions}"
+        if code in _SKEWED or (code in _SIGNED_WRONGLY and "ignature" in text and _TIME.search(text)):
+            return f"{text}. Set this machine's clock, such as by `sudo timedatectl set-ntp true`; AWS takes 5 minutes"
         if code in _EXPIRED:
             return f"{text}. Log in again; for the local cloud run `. .local/env`"
     return f"{text}. {_CURES[kind]}" if kind in _CURES else text

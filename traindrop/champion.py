@@ -1,7 +1,8 @@
 """`models/<dataset>/best.json`: which run's model is a dataset's best, how it came to be, and how that changes.
 
 The document is the newest entry of its own `history`, which has the oldest first: `run_id`, `model_uri`, `score`, `at`,
-`how` (`promoted`, or `rolled back`) and `why`. It is replaced as a whole, if nobody else did so since it was read.
+`how` (`promoted`, `rolled back`, or `deleted`: the model is gone) and `why`. It is replaced as a whole, if nobody else
+did so since it was read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 KEPT = 50
 """Entries of the history that are kept."""
 
-PROMOTED, ROLLED_BACK = "promoted", "rolled back"
+PROMOTED, ROLLED_BACK, DELETED = "promoted", "rolled back", "deleted"
 _OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _ATTEMPTS = 10
 

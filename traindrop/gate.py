@@ -20,7 +20,7 @@ from traindrop.intake import drop_of, settle
 from traindrop.manifest import FILE as MANIFEST
 from traindrop.manifest import manifest
 from traindrop.object_reads import ObjectReads
-from traindrop.objects import content
+from traindrop.objects import content, is_there
 from traindrop.problems import Verdict
 from traindrop.read_ahead import ReadAhead
 from traindrop.runs import ACTIVE, Claims, Runs, fingerprint_claim, stop_wanted
@@ -196,17 +196,18 @@ class Gate:
     def _claim(self, run: Mapping[str, Any], mark: str, *, force: bool) -> dict[str, Any] | None:
         """Claim the right to train this; answer the claim that stands in the way, if one does.
 
-        A claim whose run ended without a model stands for nothing and is taken over.
+        A claim whose run ended without a model, or whose model was deleted, stands for nothing and is taken over.
         """
         claim = fingerprint_claim(run["slug"], mark)
         now = self.clock()
         holder = self.claims.take(claim, run["run_id"], now=now, lasts_seconds=_CLAIM_SECONDS, phase="training")
         if holder is None:
             return None
-        stale = (
-            holder.get("phase") != "trained"
-            and (self.runs.find(str(holder.get("owner"))) or {}).get("status") not in ACTIVE
-        )
+        owner = str(holder.get("owner"))
+        if holder.get("phase") == "trained":
+            stale = not is_there(self.s3, self.artifact_bucket, f"models/{run['slug']}/{owner}/best.pt")
+        else:
+            stale = (self.runs.find(owner) or {}).get("status") not in ACTIVE
         if not (force or stale):
             return holder
         self.claims.take(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,28 @@ def zero_quotas(client: Any, clock: Callable[[], float]) -> dict[str, str] | Non
             logger.warning("Service Quotas took more than %s s to list its quotas", _LISTING_SECONDS)
             return None
     return zeros
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One quota of the account: its code in Service Quotas, and how many instances it allows at once."""
+
+    code: str
+    value: float
+
+
+def quotas_named(client: Any, names: Collection[str]) -> dict[str, Quota]:
+    """The account's quotas of these names, as far as Service Quotas lists them; it is asked until all are found."""
+    found: dict[str, Quota] = {}
+    for page in client.get_paginator("list_service_quotas").paginate(ServiceCode=_SERVICE):
+        found |= {
+            quota["QuotaName"]: Quota(quota["QuotaCode"], float(quota["Value"]))
+            for quota in page["Quotas"]
+            if quota["QuotaName"] in names
+        }
+        if len(found) == len(names):
+            break
+    return found
 
 
 @dataclass(frozen=True)

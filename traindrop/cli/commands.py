@@ -78,6 +78,57 @@ def rollback(
 
 @app.command(
     epilog=_examples(
+        "traindrop clean rooms-20261101T101500-0a1b2c3d",
+        "traindrop clean rooms --yes",
+        "traindrop clean --all --data --champion",
+    )
+)
+@on_stack
+def clean(
+    stack: Stack,
+    target: Annotated[
+        str | None, typer.Argument(metavar="RUN|DATASET", help="A run's id, or a dataset's name as it was dropped.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", metavar="", help="All that both buckets of the stack keep.")
+    ] = False,
+    data: Annotated[bool, typer.Option("--data", metavar="", help="The dropped data too.")] = False,
+    champion: Annotated[bool, typer.Option("--champion", metavar="", help="The best models too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", metavar="", help="Delete it; without this nothing is.")] = False,
+    as_json: Json = False,
+) -> Answer:
+    """Say what is kept of a run, a dataset or all, and what that costs a month; delete it with --yes.
+
+    A best model goes only with --champion, dropped data only with --data, and what a run that is on needs never goes.
+    Old versions go too, so nothing comes back. Records of runs stay. It can be run again after Ctrl-C.
+    Exit code 0: done, 1: not all could be deleted, or none may be, 2: usage.
+    """
+    from traindrop.cli import clean as command
+
+    return command.clean(
+        target, everything=everything, champions=champion, data=data, yes=yes, stack=stack, as_json=as_json
+    )
+
+
+@app.command(
+    epilog=_examples(
+        "traindrop doctor",
+        "traindrop doctor --json | jq '.checks[] | select(.state == \"problem\")'",
+    )
+)
+@on_stack
+def doctor(stack: Stack, as_json: Json = False) -> Answer:
+    """Look at credentials, stack, e-mail, quotas, queues, alarms and runs; say what is wrong and its cure.
+
+    Exit code 0: nothing is wrong, though warnings may be said, 1: a problem, 2: usage.
+    """
+    from traindrop.cli import doctor as command
+
+    return command.doctor(stack=stack, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
         "traindrop polygons --model best.onnx --image plan.png",
         "traindrop polygons --model best.onnx --image plan.png --output rooms.json --overlay rooms.png",
     )

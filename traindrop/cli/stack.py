@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from traindrop.cli import Answer, CannotDo
+from traindrop.plain_text import shell_word
 
 _PLACE = "Where the stack is"
 _OPTIONS: dict[str, Any] = {
@@ -61,6 +62,15 @@ class Stack:
         if key not in self.outputs:
             raise CannotDo(f"the stack {self.name} has no output {key}; is it a stack of Traindrop? Name it by --stack")
         return self.outputs[key]
+
+    def options(self) -> list[str]:
+        """The options that name this stack, for a command that is to be typed again; the defaults need none."""
+        given = {"--stack": self.name, "--profile": self.profile, "--region": self.region}
+        given["--endpoint-url"] = self.endpoint_url
+        default = {"--stack": os.environ.get("TRAINDROP_STACK") or Stack.name}
+        return [
+            f"{option} {shell_word(value)}" for option, value in given.items() if value != default.get(option) and value
+        ]
 
     @contextlib.contextmanager
     def needing(self, permissions: str, *, so: str = "") -> Iterator[None]:

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 Advance = Callable[[int], None]
 """Tell that so many more bytes, or things, are done."""
@@ -27,6 +28,16 @@ Advance = Callable[[int], None]
 def screen(stream: TextIO | None = None) -> Console:
     """The terminal behind a stream, stderr if none is given."""
     return Console(file=stream or sys.stderr, highlight=False)
+
+
+def painted(text: str, style: str) -> str:
+    """The text as stdout shows it: in a style of rich's on a terminal that has colours, plain elsewhere."""
+    shown = Console(file=sys.stdout, highlight=False)
+    if not shown.is_terminal or shown.no_color:
+        return text
+    with shown.capture() as captured:
+        shown.print(Text(text, style), end="")
+    return captured.get()
 
 
 @contextlib.contextmanager
