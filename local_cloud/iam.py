@@ -2,6 +2,7 @@
 
 * The loopback gateway speaks plain http; `aws:SecureTransport` reads true, or every TLS-only policy would deny.
 * `cloudwatch:namespace` is known for PutMetricData, and the state machine of a task token for `states:SendTask*`.
+* The ARN of a rule on the default bus does not name the bus.
 * Reading a missing key without `s3:ListBucket` is AccessDenied, not NoSuchKey.
 * Every request is signed by somebody known. MiniStack lets `test` and any account number in as root, checks no
   signature of root's and serves S3 to the unsigned: any web page that is open on this machine could do anything.
@@ -64,7 +65,7 @@ def install() -> None:
         iam_actions,
         "extract_resource_arn",
         "service method path headers body query_params region account_id",
-        _with_state_machine,
+        _with_true_resources,
     )
     hooks.replace(
         app, "_dispatch_service_request", "method path headers body query_params request_id", _with_hidden_keys
@@ -204,14 +205,14 @@ def _namespace(body: bytes, params: Any) -> str | None:
     return str(found[0] if isinstance(found, list) else found) if found else None
 
 
-def _with_state_machine(original: Any) -> Any:
+def _with_true_resources(original: Any) -> Any:
     def extract_resource_arn(
         service: str, method: str, path: str, headers: Any, body: bytes, query_params: Any, region: str, account_id: str
     ) -> str:
         if service == "states" and headers.get("x-amz-target", "").rpartition(".")[2].startswith("SendTask"):
             return _machine_of_token(body) or "*"
         found: str = original(service, method, path, headers, body, query_params, region, account_id)
-        return found
+        return found.replace(":rule/default/", ":rule/")
 
     return extract_resource_arn
 

@@ -91,6 +91,13 @@ def test_put_metric_data_can_be_held_to_a_namespace(cloud: LocalCloud) -> None:
     assert (code.removesuffix("Exception"), status) == ("AccessDenied", 403)
 
 
+def test_the_arn_of_a_rule_does_not_name_the_default_bus(cloud: LocalCloud) -> None:
+    name = unique("rule")
+    cloud.client("events").put_rule(Name=name, EventPattern='{"source": ["nobody"]}')
+    statement = allow("events:DescribeRule", f"arn:aws:events:us-east-1:000000000000:rule/{name}")
+    assert call(cloud, [statement], "events", "describe_rule", Name=name) == "done"
+
+
 def test_without_a_statement_everything_is_denied(cloud: LocalCloud, bucket: str) -> None:
     assert call(cloud, [], "s3", "get_object", Bucket=bucket, Key="here") == ["AccessDenied", 403]
 
