@@ -135,7 +135,11 @@ def test_without_being_told_twice_best_models_and_data_outlive_all(kept: Any) ->
     assert left(kept, "data") == set(DATA)
 
 
-def test_the_best_is_said_to_be_deleted_and_can_be_rolled_back_from(kept: Any) -> None:
+def test_the_best_is_said_to_be_deleted_and_can_be_rolled_back_from(
+    kept: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(B) == 0
+    assert "--champion deletes it too" in capsys.readouterr().out
     assert run(B, "--yes") == 1
     assert run(B, "--champion") == 0
     assert champion.present(kept, "artifacts", "rooms") == B

@@ -21,7 +21,8 @@ from traindrop.pricing import stored
 from traindrop.quotas import quotas_named
 from traindrop.rungs import Rung
 from traindrop.running import Running
-from traindrop.settings import Layer, TrainingSettings, merge
+from traindrop.settings import TrainingSettings
+from traindrop.settings_layers import Layer, merge
 
 _SETTINGS = "datasets/training.yaml"
 _RECENT = timedelta(days=14)

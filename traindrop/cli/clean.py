@@ -63,7 +63,8 @@ def clean(
 
     Raises:
         UsageError: not exactly one of target and `everything`, or `data` of a run.
-        CannotDo: the run is on, or is its dataset's best and `champions` is not given; or AWS does not let us.
+        CannotDo: the run that is to be deleted is on, or its dataset's best and `champions` is not given; or AWS does
+            not let us.
     """
     if (target is None) != everything:
         raise UsageError("give a run, a dataset or --all, and one of them only")
@@ -72,7 +73,7 @@ def clean(
         raise UsageError("a run has no data of its own; --data goes with a dataset or with --all")
     with stack.needing(_LOOKS, so="nothing was deleted: "), steps("Looking at what is kept"):
         clearing = _clearing(stack, target, champions=champions, data=data)
-    if is_run and clearing.stays:
+    if is_run and yes and clearing.stays:
         raise CannotDo(_refusal(str(target), next(iter(clearing.stays)).reason))
     command = _command(target, champions=champions, data=data, stack=stack)
     failed = _delete(stack, clearing) if yes else []
