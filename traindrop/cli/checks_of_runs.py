@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from traindrop.cli.checkup import Check, Deployment, Finding, ok, problem, warning
 from traindrop.climb import ladder_of, ladder_of_run
-from traindrop.console import quota_link, quotas_link
+from traindrop.console import quotas_link
 from traindrop.figures import dollars, duration, gigabytes
 from traindrop.holdings import unfinished_uploads
 from traindrop.jobs import ENDED
@@ -21,6 +21,7 @@ from traindrop.pricing import stored
 from traindrop.quotas import quotas_named
 from traindrop.rungs import Rung
 from traindrop.running import Running
+from traindrop.runs import ACTIVE
 from traindrop.settings import TrainingSettings
 from traindrop.settings_layers import Layer, merge
 
@@ -30,7 +31,6 @@ _RECENT = timedelta(days=14)
 _LATE = timedelta(hours=1)
 _WAITS = timedelta(minutes=30)
 _REASON_SHOWN = 200
-_ACTIVE = frozenset({"Uploading", "Training", "Extracting"})
 _REDRIVE = "`Redrive` in the Step Functions console goes on from the state that failed"
 CURES = {
     "CapacityExhausted": "list more instance_types in training.yaml, set on_demand_fallback: true, or try later",
@@ -74,7 +74,7 @@ def _quotas(deployment: Deployment) -> Iterator[Finding]:
                 yield ok(f"{rung}: {quota.value:g} at once")
             elif rung.quota in used:
                 zero = f"{rung}: 0" + (", so it is passed over" if usable else ", and so are all that runs ask for")
-                yield (warning if usable else problem)(zero, f"ask for 1: {quota_link(deployment.place, quota.code)}")
+                yield (warning if usable else problem)(zero, f"ask for 1: {quotas_link(deployment.place, quota.code)}")
             else:
                 yield ok(f"{rung}: 0, and no run asks for it unless its settings say so")
 
@@ -98,7 +98,7 @@ def _runs(deployment: Deployment) -> Iterator[Finding]:
     lost = [
         record["run_id"]
         for record in deployment.records
-        if record.get("status") in _ACTIVE and record["run_id"] not in on and _age(deployment, record) > _LATE
+        if record.get("status") in ACTIVE and record["run_id"] not in on and _age(deployment, record) > _LATE
     ]
     for run_id in lost:
         yield warning(

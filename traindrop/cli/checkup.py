@@ -16,6 +16,9 @@ from traindrop.cli.stack import Stack
 from traindrop.running import Running, running
 from traindrop.runs import Runs
 
+_RECORDS, _PAGES = 1000, 20
+"""Records that are looked at, and pages of 1 MB that are read for them."""
+
 State = Literal["ok", "warning", "problem"]
 
 
@@ -98,10 +101,10 @@ class Deployment:
 
     @functools.cached_property
     def records(self) -> list[dict[str, Any]]:
-        """The record of every run, those that are on looked up before."""
+        """The records of the newest runs; those that are on are looked up before."""
         _ = self.running  # a run that ends meanwhile has then ended in both, or in the record alone
         runs = Runs(self.client("dynamodb"), self.stack.output("RunsTableName"))
-        return list(runs.every())
+        return runs.newest(_RECORDS, most_pages=_PAGES)[0]
 
 
 @dataclass(frozen=True)
