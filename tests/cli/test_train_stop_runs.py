@@ -116,6 +116,16 @@ ABOVE_QUOTA = {"service": "sagemaker", "operation": "CreateTrainingJob", "error"
             "execution",
             False,
         ),
+        (
+            "stop-between",
+            {
+                "training": {"interrupt_after_epochs": [1], "spot_never_returns": True},
+                "api": [{**ABOVE_QUOTA, "containing": ["stop-between", "ml.g5.xlarge"], "times": 1000}],
+            },
+            asks_again,
+            "run",
+            True,
+        ),
     ],
 )
 def test_a_stopped_run_tells_once_bills_no_longer_and_delivers_what_it_has(
@@ -127,8 +137,9 @@ def test_a_stopped_run_tells_once_bills_no_longer_and_delivers_what_it_has(
     stopped: str,
     leaves_model: bool,
 ) -> None:
+    patience = 0.0005 if stopped == "run" else 2
     stack.cloud.inject(faults)
-    stack.drop_zip(name, dataset_files(marker=name, settings=UNTIL_STOPPED))
+    stack.drop_zip(name, dataset_files(marker=name, settings=f"{UNTIL_STOPPED}capacity_patience_hours: {patience}\n"))
     execution = stack.execution(name)
     run_id, arn = execution["name"], execution["executionArn"]
     eventually(lambda: moment(stack, arn, run_id), within=60, what=f"the moment of {name}")
