@@ -52,6 +52,13 @@ class Cloud:
             raise ClientError({"Error": {"Code": "ValidationException", "Message": ""}}, "DescribeTrainingJob")
         return {"TrainingJobName": TrainingJobName, **self.jobs[TrainingJobName]}
 
+    def get_paginator(self, _: str) -> Any:
+        return self
+
+    def paginate(self, **_request: Any) -> Any:
+        on = [run_id for run_id, status in self.executions.items() if status == "RUNNING"]
+        yield {"executions": [{"executionArn": run_id, "name": run_id, "startDate": None} for run_id in reversed(on)]}
+
     def __getattr__(self, name: str) -> Any:
         return lambda **request: self.asked.append((name, request))
 

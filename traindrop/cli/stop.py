@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from traindrop.cli import Answer, CannotDo
 from traindrop.cli.stack import Stack
-from traindrop.drops import RUN_ID, slug_of
+from traindrop.drops import RUN_ID, slug_of, slug_of_run
 from traindrop.jobs import ENDED, leaves_model
 from traindrop.plain_text import printable
+from traindrop.running import running
 from traindrop.runs import ACTIVE, Runs
 from traindrop.training import Trainer
 
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 _PERMISSIONS = (
-    "cloudformation:DescribeStacks; dynamodb:GetItem, dynamodb:UpdateItem and dynamodb:Query of the RunsTable; "
-    "states:DescribeExecution and states:StopExecution; sagemaker:DescribeTrainingJob and sagemaker:StopTrainingJob"
+    "cloudformation:DescribeStacks; dynamodb:GetItem and dynamodb:UpdateItem of the RunsTable; "
+    "states:ListExecutions, states:DescribeExecution and states:StopExecution; "
+    "sagemaker:DescribeTrainingJob and sagemaker:StopTrainingJob"
 )
-_NEWEST = 50
-"""Runs of a dataset among which those are looked for that are on."""
 
 
 def stop(wanted: str, *, stack: Stack, as_json: bool) -> Answer:
@@ -41,7 +41,7 @@ def stop(wanted: str, *, stack: Stack, as_json: bool) -> Answer:
     """
     with stack.needing(_PERMISSIONS):
         sfn, runs = stack.client("stepfunctions"), Runs(stack.client("dynamodb"), stack.output("RunsTableName"))
-        run_id = _run_on(runs, wanted)
+        run_id = _run_on(sfn, stack.output("StateMachineArn"), wanted)
         record = runs.find(run_id) or {}
         named = f"{stack.output('StateMachineArn').replace(':stateMachine:', ':execution:')}:{run_id}"
         execution = _running(sfn, str(record.get("execution_arn") or named), run_id, record)
@@ -52,15 +52,16 @@ def stop(wanted: str, *, stack: Stack, as_json: bool) -> Answer:
     return Answer(f"{run_id}: {words}\nSee it to its end with: traindrop watch {run_id}")
 
 
-def _run_on(runs: Runs, wanted: str) -> str:
+def _run_on(sfn: SFNClient, machine: str, wanted: str) -> str:
     if RUN_ID.fullmatch(wanted):
         return wanted
-    on = [run["run_id"] for run in runs.of_dataset(slug_of(wanted), _NEWEST) if run.get("status") in ACTIVE]
+    slug = slug_of(wanted)
+    on = [run.run_id for run in running(sfn, machine) if slug_of_run(run.run_id) == slug]
     if not on:
         raise CannotDo(f"no run of {printable(wanted)} is on; `traindrop runs` lists them")
     if len(on) > 1:
         raise CannotDo(f"{len(on)} runs of {printable(wanted)} are on; name the one to stop: {', '.join(on)}")
-    return str(on[0])
+    return on[0]
 
 
 def _running(sfn: SFNClient, arn: str, run_id: str, record: Mapping[str, Any]) -> dict[str, Any]:
