@@ -76,6 +76,13 @@ CASES: dict[str, tuple[Answers, str, str, str, str]] = {
         "Signature expired",
         "timedatectl set-ntp true",
     ),
+    "time too skewed": (
+        {"get_caller_identity": fails("RequestTimeTooSkewed")},
+        "credentials",
+        "problem",
+        "TooSkewed",
+        "timedatectl set-ntp true",
+    ),
     "clock minutes off": (
         {"get_caller_identity": identity(at=NOW - timedelta(minutes=4))},
         "clock",

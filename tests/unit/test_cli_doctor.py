@@ -17,6 +17,7 @@ from tests.unit.ailments import CASES
 from tests.unit.sound_stack import RUN, SOUND, records, subscribed
 from traindrop.cli import main
 from traindrop.cli.checks_of_runs import CURES
+from traindrop.cli.doctor import CHECKS
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 Doctor = Callable[..., tuple[int, list[dict[str, str]]]]
@@ -63,6 +64,7 @@ def test_a_sound_stack_is_well(doctor: Doctor) -> None:
     code, found = doctor()
     assert code == 0
     assert {item["state"] for item in found} == {"ok"}
+    assert {item["check"] for item in found} == {check.name for check in CHECKS}
     assert not any(item["cure"] for item in found)
 
 
