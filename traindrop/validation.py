@@ -15,7 +15,7 @@ from traindrop.settings import TrainingSettings
 from traindrop.settings_layers import Layer, merge
 from traindrop.sources import Source
 
-_SETTINGS_FILES = ("training.yaml", "training.yml")
+SETTINGS_FILES = ("training.yaml", "training.yml")
 _WORST = ("settings", "data_yaml", "archive", "folder", "task", "split", "expect", "label.box_only", "label", "image")
 """Groups of codes, the one that spoils most first; a box-only file ends a training, any other bad one is left out."""
 
@@ -55,10 +55,8 @@ def validate(
         look_into_incomplete: whether labels and images are read although some have still to come.
         upload_window_seconds: files that came so long before the last one are warned of; None where that means nothing.
     """
-    layers = [bucket_settings] if bucket_settings else []
-    layers += [Layer(file, source.read(file)) for file in _SETTINGS_FILES if file in source.files]
-    layers += [given_settings] if given_settings else []
-    settings, problems = merge(layers)
+    layers = [bucket_settings, *layers_of(source), given_settings]
+    settings, problems = merge([layer for layer in layers if layer])
     problems += unequal_shares(settings)
     description, found = _described(name, source)
     problems += found
@@ -81,6 +79,11 @@ def validate(
             instances[key] = holding.instances
     verdict = Verdict(name, task, description.names, counts, *_parted(problems))
     return Validation(verdict, settings, description, splits, instances)
+
+
+def layers_of(source: Source) -> list[Layer]:
+    """The settings that lie in a dataset, in rising order of rank."""
+    return [Layer(file, source.read(file)) for file in SETTINGS_FILES if file in source.files]
 
 
 def _described(name: str, source: Source) -> tuple[Description | None, list[Problem]]:

@@ -30,7 +30,7 @@ UNREADABLE = (
 """What zipfile, zlib and struct raise on a broken zip; those of AWS clients are none of these."""
 _MAX_DIRECTORY = 64 * 1024 * 1024
 _ENTRY = b"PK\x01\x02"
-_MAX_MEMBER = 1024**3
+MAX_MEMBER = 1024**3
 _MAX_UNPACKED = 500 * 10**9
 _MAX_RATIO = 200
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
@@ -157,7 +157,7 @@ def _members(shown: str, infos: list[zipfile.ZipInfo], packed_bytes: int) -> dic
             raise _duplicate(shown, name)
         members[name] = info
         unpacked += info.file_size
-    if unpacked > _MAX_UNPACKED or (unpacked > _MAX_MEMBER and unpacked > _MAX_RATIO * packed_bytes):
+    if unpacked > _MAX_UNPACKED or (unpacked > MAX_MEMBER and unpacked > _MAX_RATIO * packed_bytes):
         raise SourceError(
             Problem(
                 "archive.unpacks_too_large",
@@ -181,7 +181,7 @@ def _fault(name: str, info: zipfile.ZipInfo) -> tuple[str, str] | None:
         return "archive.not_a_file", "which is a link or a device; pack real files (zip without --symlinks)"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & _PATCHED:
         return "archive.unusual_compression", "which is neither stored nor deflated; pack with ordinary `zip -r`"
-    if info.file_size > _MAX_MEMBER:
+    if info.file_size > MAX_MEMBER:
         return "archive.member_too_large", f"which unpacks to {info.file_size} bytes; at most 1 GiB is accepted"
     return None
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from traindrop.fingerprint import fingerprint
 from traindrop.on_disk import open_path
 from traindrop.plain_text import printable
 from traindrop.problems import Verdict
+from traindrop.settings import Layer
 from traindrop.sources import Source, SourceError
 from traindrop.validation import Validation, validate
 
@@ -23,6 +24,16 @@ _NAMES_SHOWN = 10
 _EXAMPLES_SHOWN = 3
 _COLUMNS = ("images", "labels", "backgrounds", "instances")
 _NOT_ABOUT_THE_DATA = frozenset({"dataset.not_found", "dataset.unreadable"})
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A dataset on disk and its verdict; without `source` and `found` where it cannot be read at all."""
+
+    path: Path
+    verdict: Verdict
+    source: Source | None = None
+    found: Validation | None = None
 
 
 def check(place: str, *, name: str | None = None, as_json: bool = False) -> Answer:
@@ -39,21 +50,44 @@ def check(place: str, *, name: str | None = None, as_json: bool = False) -> Answ
     Raises:
         UsageError: nothing lies there that is or could be a dataset, or it cannot be read.
     """
+    judged = judge(place, name)
+    verdict = judged.verdict
+    if as_json and judged.source and judged.found:
+        try:
+            verdict = replace(verdict, fingerprint=_fingerprint(judged.source, judged.found))
+        except SourceError as error:
+            verdict = _unread(verdict.dataset, error)
+    return Answer(shown(verdict, as_json=as_json), 0 if verdict.ok else 1)
+
+
+def judge(place: str, name: str | None, given: Layer | None = None) -> Judged:
+    """Judge the dataset at a path by every rule, with settings that rank above those that lie in it.
+
+    Raises:
+        UsageError: nothing lies there that is or could be a dataset, or it cannot be read.
+    """
     path = Path(place)
     if not place or not path.exists():
         raise UsageError(f"{printable(place) or 'nothing'} does not exist; give a dataset folder or its zip")
     name = name or (path.resolve().name if path.is_dir() else path.stem) or "dataset"
     try:
         source = open_path(path)
-        found = validate(name, source, None)
-        verdict = replace(found.verdict, fingerprint=_fingerprint(source, found)) if as_json else found.verdict
+        found = validate(name, source, None, given_settings=given)
     except SourceError as error:
-        if error.problem.code in _NOT_ABOUT_THE_DATA:
-            raise UsageError(error.problem.message) from error
-        verdict = Verdict(name, "segment", {}, {}, [error.problem])
+        return Judged(path, _unread(name, error))
+    return Judged(path, found.verdict, source, found)
+
+
+def shown(verdict: Verdict, *, as_json: bool) -> str:
+    """A verdict for people, or as the document that scripts read."""
     document = verdict.as_dict()
-    text = json.dumps(document, indent=2) if as_json else "\n".join(_lines(document))
-    return Answer(text, 0 if verdict.ok else 1)
+    return json.dumps(document, indent=2) if as_json else "\n".join(_lines(document))
+
+
+def _unread(name: str, error: SourceError) -> Verdict:
+    if error.problem.code in _NOT_ABOUT_THE_DATA:
+        raise UsageError(error.problem.message) from error
+    return Verdict(name, "segment", {}, {}, [error.problem])
 
 
 def _fingerprint(source: Source, found: Validation) -> str:

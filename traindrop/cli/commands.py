@@ -54,6 +54,42 @@ def check(
 
 @app.command(
     epilog=_examples(
+        "traindrop drop rooms/",
+        "traindrop drop rooms.zip --name floor-plans --epochs 100 --watch",
+        "traindrop drop rooms/ --set train.degrees=10 --max-cost-usd 3",
+        "traindrop drop rooms/ --json | jq -r .run_id",
+    )
+)
+@on_stack
+@given_settings
+def drop(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder that holds data.yaml, or its zip.")],
+    stack: Stack,
+    settings: dict[str, Any],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--name", help="The dataset's name; by default that of the folder or zip."),
+    ] = None,
+    folder: Annotated[
+        bool, typer.Option("--folder", metavar="", help="Upload the files one by one instead of as one zip.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", metavar="", help="Follow the run until it has ended, and end as it did.")
+    ] = False,
+    as_json: Json = False,
+) -> Answer:
+    """Check a dataset, upload it and so start a run.
+
+    An upload that was interrupted goes on where it stopped when the same command is given again. Exit code 0: uploaded,
+    1: invalid or not uploaded, 2: usage, 130: interrupted; with --watch those of `traindrop watch`.
+    """
+    from traindrop.cli import drop as command
+
+    return command.drop(path, name=dataset, settings=settings, folder=folder, watch=watch, stack=stack, as_json=as_json)
+
+
+@app.command(
+    epilog=_examples(
         "traindrop rollback rooms",
         "traindrop rollback rooms --to rooms-20261101T101500-0a1b2c3d",
     )
