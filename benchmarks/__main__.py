@@ -18,6 +18,7 @@ BENCHMARKS = (
     "polygons",
     "restarts",
     "training_speed",
+    "upload",
     "validation_in_s3",
     "warm_start",
 )

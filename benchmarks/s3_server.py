@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUCKET = "bench"
 LIST_SECONDS, GET_SECONDS = 0.08, 0.025
 _PAGE = 1000
-_DATE = "Tue, 25 Nov 2025 08:00:00 GMT"
+DATE = "Tue, 25 Nov 2025 08:00:00 GMT"
 _ISO_DATE = "2025-11-25T08:00:00.000Z"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -110,16 +110,16 @@ class Connection(asyncio.Protocol):
         if target == "/-/counts":
             body = json.dumps(self.counts).encode()
             self.counts.clear()
-            seconds, answer = 0.0, _response(200, body)
+            seconds, answer = 0.0, response(200, body)
         else:
-            kind, seconds, sent, answer = answered(method, target, *map(_header(head), ("range", "if-match")))
+            kind, seconds, sent, answer = answered(method, target, *map(header_of(head), ("range", "if-match")))
             self.counts["requests"] += 1
             self.counts[kind] += 1
             self.counts["bytes"] += sent
         asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)  # type: ignore[attr-defined]
 
 
-def _header(head: bytes) -> Callable[[str], str]:
+def header_of(head: bytes) -> Callable[[str], str]:
     """A way to read single headers."""
     lowered = head.lower()
 
@@ -146,16 +146,16 @@ def answered(method: str, target: str, span: str, etag: str) -> tuple[str, float
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         after = unquote(query.get("continuation-token", query.get("start-after", "")))
         body = page(query.get("prefix", ""), query.get("delimiter", ""), after, int(query.get("max-keys", _PAGE)))
-        return "lists", LIST_SECONDS, len(body), _response(200, body, "Content-Type: application/xml")
+        return "lists", LIST_SECONDS, len(body), response(200, body, "Content-Type: application/xml")
     content = find(key)
     if content is None:
-        return "gets", GET_SECONDS, 0, _response(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+        return "gets", GET_SECONDS, 0, response(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
     if etag and etag.strip('"') != content.etag:
         wrong = b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
-        return "gets", GET_SECONDS, 0, _response(412, wrong)
-    facts = [f'ETag: "{content.etag}"', f"Last-Modified: {_DATE}", "Accept-Ranges: bytes"]
+        return "gets", GET_SECONDS, 0, response(412, wrong)
+    facts = [f'ETag: "{content.etag}"', f"Last-Modified: {DATE}", "Accept-Ranges: bytes"]
     if method == "HEAD":
-        return "gets", GET_SECONDS, 0, _response(200, b"", *facts, f"Content-Length: {content.size}")
+        return "gets", GET_SECONDS, 0, response(200, b"", *facts, f"Content-Length: {content.size}")
     start, end, status = 0, content.size, 200
     if found := re.fullmatch(r"bytes=(\d*)-(\d*)", span):
         start = int(found[1]) if found[1] else max(0, content.size - int(found[2]))
@@ -163,10 +163,11 @@ def answered(method: str, target: str, span: str, etag: str) -> tuple[str, float
         facts.append(f"Content-Range: bytes {start}-{end - 1}/{content.size}")
         status = 206
     body = content.read(start, end)
-    return "gets", GET_SECONDS, len(body), _response(status, body, *facts)
+    return "gets", GET_SECONDS, len(body), response(status, body, *facts)
 
 
-def _response(status: int, body: bytes, *facts: str) -> bytes:
+def response(status: int, body: bytes, *facts: str) -> bytes:
+    """An answer with these header lines."""
     lines = [f"HTTP/1.1 {status} -", "Server: bench", "x-amz-request-id: 0", *facts]
     if not any(fact.startswith("Content-Length") for fact in facts):
         lines.append(f"Content-Length: {len(body)}")
@@ -202,9 +203,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
+def running(module: str = __name__) -> Iterator[Server]:
     """A server in a process of its own."""
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.s3_server"], cwd=ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, stdout=subprocess.PIPE)
     try:
         assert process.stdout  # noqa: S101
         yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
@@ -215,12 +216,12 @@ def running() -> Iterator[Server]:
         process.stdout.close()
 
 
-async def serve() -> None:
+async def serve(connection: type[Connection]) -> None:
     """Listen, print the port, and serve until killed."""
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", 0, backlog=512)
+    server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(Connection))

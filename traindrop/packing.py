@@ -80,35 +80,48 @@ def reader(path: Path, source: Source, instead: Mapping[str, bytes]) -> Read:
     return checked
 
 
-def parts(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """Blocks of any size as parts of `size` bytes; the last may be smaller."""
-    held: list[memoryview] = []
-    room = size
-    for block in blocks:
-        rest = memoryview(block)
-        while len(rest) >= room:
-            yield b"".join([*held, rest[:room]])
-            held, rest, room = [], rest[room:], size
-        if rest:
-            held.append(rest)
-            room -= len(rest)
-    if held:
-        yield b"".join(held)
+class Joined(io.RawIOBase):
+    """Blocks of any size as one file that is read once."""
+
+    def __init__(self, blocks: Iterable[bytes]) -> None:
+        """Read nothing yet."""
+        self._blocks, self._rest = iter(blocks), memoryview(b"")
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the beginning of a buffer; 0 at the end."""
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = memoryview(block)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
 
 
-def file_parts(path: Path, size: int) -> Iterator[bytes]:
-    """The bytes of a file as parts of `size` bytes.
+class WholeFile(io.FileIO):
+    """A file that is read once and must not be written to meanwhile."""
 
-    Raises:
-        SourceError: it was written to meanwhile.
-    """
-    with path.open("rb", buffering=0) as file:
-        before = os.fstat(file.fileno())
-        while part := _filled(file, size):
-            yield part
-        after = os.fstat(file.fileno())
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            raise _changed(str(path), "its size or time is another")
+    def __init__(self, path: Path) -> None:
+        """Open it."""
+        super().__init__(path)
+        self._path, self._before = path, self._marks()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the beginning of a buffer; 0 at the end.
+
+        Raises:
+            SourceError: at the end, if the file is another than it was.
+        """
+        size = super().readinto(buffer)
+        if not size and self._marks() != self._before:
+            raise _changed(str(self._path), "its size or time is another")
+        return size
+
+    def _marks(self) -> tuple[int, int]:
+        found = os.fstat(self.fileno())
+        return found.st_size, found.st_mtime_ns
 
 
 def packed_bytes(names: Collection[str], size_of: Callable[[str], int]) -> int:
@@ -134,14 +147,6 @@ def _from_zip(path: Path, root: str) -> Read:
     archive = zipfile.ZipFile(path)
     members = {info.filename.replace("\\", "/"): info for info in archive.infolist()}
     return lambda name: archive.read(members[root + name])
-
-
-def _filled(file: io.FileIO, size: int) -> bytes:
-    """The next `size` bytes, fewer at the end; one read brings 2 GiB at most, and may bring less."""
-    part = file.read(size) or b""
-    while len(part) < size and (more := file.read(size - len(part))):
-        part += more
-    return part
 
 
 def _changed(name: str, why: str) -> SourceError:

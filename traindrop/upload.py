@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import queue
 import threading
 import zlib
@@ -27,11 +28,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 AT_ONCE = 10
-"""Parts on their way at the same time, as the command line of AWS has it; connections that the client should keep."""
+"""Parts on their way at the same time, as the command line of AWS has it."""
+CLIENT: dict[str, Any] = {
+    "max_pool_connections": AT_ONCE,
+    "retries": {"mode": "standard", "total_max_attempts": 10},
+    "tcp_keepalive": True,
+    # botocore, given a checksum, signs the SHA-256 of each body as well, even over TLS: more work than all the rest.
+    "s3": {"payload_signing_enabled": False},
+}
+"""What a client that sends is to be made with."""
 _PART = 8 * 1024**2
 _MOST_PARTS = 9_000
 """Of 10,000, as the size of an archive is not known exactly before it is packed."""
-_BLOCK = 256 * 1024
+_BLOCK = 1024**2
 _MIB = 1024**2
 
 
@@ -60,7 +69,7 @@ def send(
     s3: S3Client,
     bucket: str,
     key: str,
-    parts: Iterable[bytes],
+    content: io.RawIOBase,
     *,
     size_of_part: int,
     unfinished: Unfinished,
@@ -72,11 +81,11 @@ def send(
     does not matter what of the object was changed meanwhile.
 
     Args:
-        s3: a client that keeps `AT_ONCE` connections.
+        s3: made with `CLIENT`.
         bucket: where it goes.
         key: what it will be called.
-        parts: its bytes in parts of equal size, but for the last.
-        size_of_part: which that is.
+        content: its bytes, read once from beginning to end.
+        size_of_part: as `part_size` has it.
         unfinished: remembers an upload from one attempt to the next.
         advance: told of bytes on their way, and of fewer than none when a part is sent again.
 
@@ -90,7 +99,7 @@ def send(
         upload_id = created["UploadId"]
         unfinished.remember(upload_id, size_of_part)
     sending = _Sending(s3, bucket, key, upload_id, there, advance)
-    done = sending.run(parts)
+    done = sending.run(content, size_of_part)
     listed = [done[number] for number in sorted(done)]
     size = sending.kept + sending.sent
     try:
@@ -118,7 +127,7 @@ def send(
     return Sent(size, found["ETag"].strip('"'), checksum, found["LastModified"], sending.kept, sending.sent)
 
 
-def crc32(data: bytes) -> str:
+def crc32(data: bytes | memoryview) -> str:
     """CRC32 as S3 writes it."""
     return base64.b64encode(zlib.crc32(data).to_bytes(4)).decode()
 
@@ -167,9 +176,10 @@ class _Sending:
     _done: dict[int, CompletedPartTypeDef] = field(default_factory=dict)
     _failure: BaseException | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _waiting: queue.Queue[tuple[int, bytes] | None] = field(default_factory=lambda: queue.Queue(2))
+    _waiting: queue.SimpleQueue[tuple[int, memoryview, bytearray] | None] = field(default_factory=queue.SimpleQueue)
+    _free: queue.SimpleQueue[bytearray] = field(default_factory=queue.SimpleQueue)
 
-    def run(self, parts: Iterable[bytes]) -> dict[int, CompletedPartTypeDef]:
+    def run(self, content: io.RawIOBase, size_of_part: int) -> dict[int, CompletedPartTypeDef]:
         """Send the parts; answer what completes the upload.
 
         Whoever is interrupted does not wait for parts that are on their way: their threads end with the process.
@@ -178,11 +188,15 @@ class _Sending:
         threads = [threading.Thread(target=self._work, daemon=True) for _ in range(AT_ONCE)]
         for thread in threads:
             thread.start()
+        # Memory that was used before costs half of what fresh memory does.
+        for _ in range(AT_ONCE + 1):
+            self._free.put(bytearray(size_of_part))
         try:
-            for number, part in enumerate(parts, 1):
-                self._waiting.put((number, part))
-                if self._failure:
+            for number in itertools.count(1):
+                buffer = self._free.get()
+                if self._failure or not (part := _filled(content, memoryview(buffer))):
                     break
+                self._waiting.put((number, part, buffer))
             for _ in threads:
                 self._waiting.put(None)
             for thread in threads:
@@ -197,13 +211,15 @@ class _Sending:
     def _work(self) -> None:
         """Send parts until there are no more; after a failure they are only taken away, so that nobody waits."""
         while (item := self._waiting.get()) is not None:
+            number, part, buffer = item
             if self._failure is None:
                 try:
-                    self._bring(*item)
+                    self._bring(number, part)
                 except BaseException as error:  # noqa: BLE001 - raised where the parts are read
                     self._failure = error
+            self._free.put(buffer)
 
-    def _bring(self, number: int, part: bytes) -> None:
+    def _bring(self, number: int, part: memoryview) -> None:
         checksum = crc32(part)
         found = self.there.get(number)
         if found and found.get("ChecksumCRC32") == checksum:
@@ -214,7 +230,7 @@ class _Sending:
                 Key=self.key,
                 UploadId=self.upload_id,
                 PartNumber=number,
-                Body=_Body(part, self.advance),
+                Body=_Body(part, self.advance),  # type: ignore[arg-type]
                 ChecksumCRC32=checksum,
             )
             found = {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": checksum}
@@ -226,21 +242,41 @@ class _Sending:
                 self.sent += len(part)
 
 
-class _Body(io.BytesIO):
-    """A part that tells of what is read to be sent, not of what is read to be signed."""
+def _filled(content: io.RawIOBase, buffer: memoryview) -> memoryview:
+    """As much of the buffer as the content fills."""
+    filled = 0
+    while filled < len(buffer) and (more := content.readinto(buffer[filled:])):
+        filled += more
+    return buffer[:filled]
 
-    def __init__(self, part: bytes, advance: Callable[[int], None]) -> None:
-        super().__init__(part)
-        self._advance, self._counts, self._told = advance, False, 0
+
+class _Body:
+    """A part as the file that botocore wants, which tells of what is read to be sent, not of what is read to be signed.
+
+    What it gives is not copied.
+    """
+
+    def __init__(self, part: memoryview, advance: Callable[[int], None]) -> None:
+        self._part, self._at, self._advance, self._counts, self._told = part, 0, advance, False, 0
 
     def count(self, *, counts: bool) -> None:
         """From now on reading is sending, or is not; what was sent before was in vain."""
         self._advance(-self._told)
         self._counts, self._told = counts, 0
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def tell(self) -> int:
+        """Offset of the next byte."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._part)}[whence]
+        return self._at
+
+    def read(self, size: int | None = None) -> memoryview:
         """The next bytes: more than asked for, as http.client asks for 16 KiB."""
-        block = super().read(max(size, _BLOCK) if size and size > 0 else size)
+        block = self._part[self._at : len(self._part) if size is None or size < 0 else self._at + max(size, _BLOCK)]
+        self._at += len(block)
         if self._counts:
             self._told += len(block)
             self._advance(len(block))

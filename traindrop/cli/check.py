@@ -15,7 +15,7 @@ from traindrop.fingerprint import fingerprint
 from traindrop.on_disk import open_path
 from traindrop.plain_text import printable
 from traindrop.problems import Verdict
-from traindrop.settings import Layer
+from traindrop.settings_layers import Layer
 from traindrop.sources import Source, SourceError
 from traindrop.validation import Validation, validate
 

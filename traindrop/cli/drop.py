@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,22 +15,20 @@ import yaml
 
 from traindrop.begun import run_of_drop
 from traindrop.cli import Answer, CannotDo, UsageError, say
-from traindrop.cli import watch as following
 from traindrop.cli.check import judge, shown
 from traindrop.cli.stack import Stack
 from traindrop.cli.terminal import Advance, transfer
 from traindrop.dataset import Split
 from traindrop.drops import ROOT, Drop, recognise
 from traindrop.figures import gigabytes
-from traindrop.packing import file_parts, pack, packed_bytes, packed_names, parts, reader
+from traindrop.packing import Joined, WholeFile, pack, packed_bytes, packed_names, reader
 from traindrop.plain_text import printable, shell_word
 from traindrop.problems import Verdict
-from traindrop.settings import Layer, merge
+from traindrop.settings_layers import Layer, merge
 from traindrop.sources import Source, SourceError
 from traindrop.unfinished import BusyUpload, unfinished
-from traindrop.upload import AT_ONCE, Damaged, part_size, send
-from traindrop.upload_folder import AT_ONCE as FILES_AT_ONCE
-from traindrop.upload_folder import Strangers, send_folder
+from traindrop.upload import CLIENT, Damaged, part_size, send
+from traindrop.upload_folder import AT_ONCE, Strangers, send_folder
 from traindrop.validation import SETTINGS_FILES, Validation, layers_of
 
 _PERMISSIONS = (
@@ -37,7 +36,6 @@ _PERMISSIONS = (
     "s3:GetObject, s3:ListMultipartUploadParts and s3:AbortMultipartUpload, with --folder s3:ListBucket"
 )
 _SETTINGS = SETTINGS_FILES[0]
-_RETRIES = {"mode": "standard", "total_max_attempts": 10}
 _LOOK_SECONDS, _LOOK_SECONDS_TO_WATCH = 15.0, 120.0
 """How long to look for the run that was begun."""
 
@@ -130,6 +128,8 @@ def drop(
         raise CannotDo(
             f"no run of {printable(name)} is to be seen yet; `traindrop watch {shell_word(name)}` looks again"
         )
+    from traindrop.cli import watch as following
+
     return following.watch(run_id, stack=stack, every=5.0, with_log=False, as_json=as_json)
 
 
@@ -224,22 +224,21 @@ def _send_zip(dataset: _Dataset, bucket: str, stack: Stack, counted: Callable[[A
     key = f"{ROOT}{dataset.name}.zip"
     if dataset.source.archive_bytes and not dataset.instead:
         total = dataset.source.archive_bytes
-        size = part_size(total)
-        content = file_parts(dataset.path, size)
+        content: io.RawIOBase = WholeFile(dataset.path)
     else:
         names = dataset.names
         total = packed_bytes(names, dataset.size_of)
-        size = part_size(total)
-        content = parts(pack(names, dataset.read()), size)
-    s3 = stack.client("s3", max_pool_connections=AT_ONCE, retries=_RETRIES, tcp_keepalive=True)
-    with unfinished(s3.meta.endpoint_url, bucket, key) as kept, transfer("uploading", total) as advance:
+        content = Joined(pack(names, dataset.read()))
+    size = part_size(total)
+    s3 = stack.client("s3", **CLIENT)
+    with content, unfinished(s3.meta.endpoint_url, bucket, key) as kept, transfer("uploading", total) as advance:
         sent = send(s3, bucket, key, content, size_of_part=size, unfinished=kept, advance=counted(advance))
     return _Arrived(key, sent.size, sent.kept, sent.checksum, sent.modified)
 
 
 def _send_folder(dataset: _Dataset, bucket: str, stack: Stack, counted: Callable[[Advance], Advance]) -> _Arrived:
     prefix = f"{ROOT}{dataset.name}/"
-    s3 = stack.client("s3", max_pool_connections=FILES_AT_ONCE, retries=_RETRIES, tcp_keepalive=True)
+    s3 = stack.client("s3", **{**CLIENT, "max_pool_connections": AT_ONCE})
     names = dataset.names
     with transfer("uploading", sum(map(dataset.size_of, names))) as advance:
         sent = send_folder(s3, bucket, prefix, names, dataset.read(), advance=counted(advance))
