@@ -197,7 +197,7 @@ def test_what_is_printed_is_narrow_and_bounded(rooms: Path, capsys: pytest.Captu
 def test_an_interrupt_ends_it_without_a_word(
     rooms: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(traindrop.cli.check, "validate", interrupted)
@@ -207,7 +207,7 @@ def test_an_interrupt_ends_it_without_a_word(
 def test_a_fault_of_our_own_is_told_without_a_traceback(
     rooms: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by a fault")
 
     monkeypatch.setattr(traindrop.cli.check, "validate", broken)

@@ -100,7 +100,7 @@ def test_a_file_that_changes_meanwhile_ends_it(tmp_path: Path) -> None:
     source = open_path(folder)
     read = reader(folder, source, {})
     (folder / "labels/train/0.txt").write_text("0 0.5\n")
-    with pytest.raises(SourceError, match=r"labels/train/0\.txt was changed or deleted .* it had 34 bytes and has 6"):
+    with pytest.raises(SourceError, match=r"labels/train/0\.txt was changed or deleted .* had 34 bytes and has 6"):
         read("labels/train/0.txt")
     (folder / "labels/train/1.txt").unlink()
     with pytest.raises(SourceError, match="No such file"):
