@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
+import signal
 import sys
 import time
 from collections import Counter
@@ -18,7 +18,6 @@ from deployment.stack import Event, Present, Stack, cure, failures, follow
 from traindrop.aws_words import in_words
 from traindrop.cli.terminal import screen, steps
 
-STACK = "traindrop"
 _DONE = {"CREATE_COMPLETE": "created", "UPDATE_COMPLETE": "changed", "DELETE_COMPLETE": "removed"}
 
 
@@ -26,8 +25,13 @@ class Failed(Exception):
     """A build or a deployment failed; the message says what and why."""
 
 
+class Interrupted(Exception):
+    """Ctrl-C, when CloudFormation may have begun."""
+
+
 def main() -> int:
     """Deploy; answer 0, 1 if it failed or could not begin, 2 if what was given will not do, 130 if interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _deploy(Given.from_environment(), Person.at_terminal())
     except Misused as error:
@@ -43,8 +47,11 @@ def main() -> int:
         print(f"Cannot deploy: {_in_words(error)}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("\nInterrupted; nothing was deployed.", file=sys.stderr)
+        return 130
+    except Interrupted:
         print(
-            "\nInterrupted. What CloudFormation had begun it finishes by itself; `make deploy` goes on from there.",
+            "\nInterrupted. What CloudFormation has begun it finishes by itself; then `make deploy` goes on.",
             file=sys.stderr,
         )
         return 130
@@ -53,7 +60,7 @@ def main() -> int:
 
 def _deploy(given: Given, person: Person) -> None:
     sam_cli.require()
-    name = given.stack or STACK
+    name = given.stack or template.stack_name()
     who = account.identity(given.region)
     print(f"Deploying to {who}.")
     if who.is_root:
@@ -71,12 +78,15 @@ def _deploy(given: Given, person: Person) -> None:
     print(_intent(name, region, present))
     parameters = _parameters(given, person, present, questions.address_of(who.arn))
     _build(region, parameters)
-    done = _roll_out(stack, region, parameters)
-    account.remember(who.account, name, region)
-    after = stack.present()
-    if after is None:
-        raise Failed(f"The stack {name} is gone; somebody deleted it meanwhile.")
-    _tell(Deployed(name, region, after.outputs, parameters["NotificationEmail"] or NOBODY), done)
+    try:
+        done = _roll_out(stack, region, parameters)
+        account.remember(who.account, name, region)
+        after = stack.present()
+        if after is None:
+            raise Failed(f"The stack {name} is gone; somebody deleted it meanwhile.")
+        _tell(Deployed(name, region, after.outputs, parameters["NotificationEmail"] or NOBODY), done)
+    except KeyboardInterrupt as asked:
+        raise Interrupted from asked
 
 
 def _intent(name: str, region: str, present: Present | None) -> str:
@@ -113,8 +123,9 @@ def _parameters(given: Given, person: Person, present: Present | None, own: str 
 def _build(region: str, parameters: Mapping[str, str]) -> None:
     began = time.monotonic()
     print("Building … ", end="", flush=True)
-    build = sam_cli.begin(["build"], region=region, parameters=parameters)
-    if _ended(build):
+    with sam_cli.begin(["build"], region=region, parameters=parameters) as build:
+        build.wait()
+    if build.returncode:
         raise Failed(f"failed. The end of what `sam build` said:\n{sam_cli.said()}\nAll of it: {sam_cli.LOG}")
     print(f"done after {time.monotonic() - began:.0f} s.")
 
@@ -123,32 +134,21 @@ def _roll_out(stack: Stack, region: str, parameters: Mapping[str, str]) -> list[
     """Deploy what was built; answer what was done."""
     known = frozenset(event.id for event in stack.events())
     print("Deploying … a few minutes on AWS.", flush=True)
-    deploy = sam_cli.begin(
-        ["deploy", "--stack-name", stack.name, "--no-confirm-changeset", "--no-progressbar"],
-        region=region,
-        parameters=parameters,
-    )
-    coming = follow(stack, known, running=lambda: deploy.poll() is None)
-    with steps("Uploading", None):
-        events = list(itertools.islice(coming, 1))
-    with steps("Resources", stack.changes()) as advance:
-        for event in coming:
-            events.append(event)
-            if event.ended:
-                advance(1)
-                if not screen().is_terminal:
-                    print(f"  {event}", flush=True)
-    if _ended(deploy):
+    arguments = ["deploy", "--stack-name", stack.name, "--no-confirm-changeset", "--no-progressbar"]
+    with sam_cli.begin(arguments, region=region, parameters=parameters) as deploy:
+        coming = follow(stack, known, running=lambda: deploy.poll() is None)
+        with steps("Uploading", None):
+            events = list(itertools.islice(coming, 1))
+        with steps("Resources", stack.changes()) as advance:
+            for event in coming:
+                events.append(event)
+                if event.ended:
+                    advance(1)
+                    if not screen().is_terminal:
+                        print(f"  {event}", flush=True)
+    if deploy.returncode:
         raise Failed(_why(stack, events))
     return events
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int:
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()  # the terminal has interrupted it too
-        raise
 
 
 def _why(stack: Stack, events: list[Event]) -> str:
@@ -181,4 +181,4 @@ def _tell(deployed: Deployed, done: list[Event]) -> None:
 
 
 def _in_words(error: Exception) -> str:
-    return in_words(error, STACK, named_by="STACK=", permissions="the permissions of docs/deployer_policy.json")
+    return in_words(error, "", named_by="STACK=", permissions="the permissions of docs/deployer_policy.json")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deployment import CannotDeploy
@@ -27,12 +28,13 @@ def require() -> None:
         raise CannotDeploy(f"{' and '.join(missing)} is not in {SAM.parent}: run `make deploy`, which installs it")
 
 
-def begin(arguments: list[str], *, region: str, parameters: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start `sam` with these arguments, the values of the stack's parameters after them."""
+@contextlib.contextmanager
+def begin(arguments: list[str], *, region: str, parameters: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `sam` with these arguments, the values of the stack's parameters after them; it ends with the block."""
     LOG.parent.mkdir(exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}  # halves its start
     with LOG.open("ab") as log:
-        return subprocess.Popen(
+        sam = subprocess.Popen(
             [SAM, *arguments, "--region", region, "--parameter-overrides", *pairs(parameters)],
             cwd=ROOT,
             env={
@@ -44,6 +46,13 @@ def begin(arguments: list[str], *, region: str, parameters: Mapping[str, str]) -
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+    try:
+        yield sam
+    except BaseException:
+        sam.terminate()
+        raise
+    finally:
+        sam.wait()
 
 
 def pairs(parameters: Mapping[str, str]) -> list[str]:

@@ -1,9 +1,10 @@
-"""What template.yaml says about its parameters and regions, so that an answer is judged before anything is built."""
+"""What template.yaml says about parameters and regions, and samconfig.toml about names, before anything is built."""
 
 from __future__ import annotations
 
 import functools
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 def _template() -> dict[str, Any]:
     found: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
     return found
+
+
+def stack_name() -> str:
+    """The name that plain `sam deploy` would take; `sam deploy --guided` writes the one that it was told."""
+    default = tomllib.loads((ROOT / "samconfig.toml").read_text())["default"]
+    return str(default["deploy"]["parameters"].get("stack_name") or default["global"]["parameters"]["stack_name"])
 
 
 def default(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from deployment import CannotDeploy, Misused, account, questions, template
+from deployment import CannotDeploy, Misused, account, deploy, questions, template
 from deployment.afterwards import Deployed
 from deployment.questions import Given, Person
 from deployment.stack import Event, Stack, cure, failures, follow
@@ -71,6 +71,15 @@ def test_what_will_not_do_is_named_with_what_would(environment: dict[str, str], 
 def test_every_default_of_the_template_is_a_value_that_it_takes() -> None:
     for name in template.known():
         assert template.checked(name, template.default(name)) == template.default(name)
+
+
+def test_the_stack_is_called_as_plain_sam_would_call_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert template.stack_name() == "traindrop"
+    (tmp_path / "samconfig.toml").write_text(
+        '[default.global.parameters]\nstack_name = "traindrop"\n[default.deploy.parameters]\nstack_name = "mine"\n'
+    )
+    monkeypatch.setattr(template, "ROOT", tmp_path)
+    assert template.stack_name() == "mine"
 
 
 def asked(*typed: str) -> tuple[Person, list[str]]:
@@ -405,3 +414,14 @@ def test_the_first_command_says_where_the_stack_is_unless_that_is_known(monkeypa
 def test_what_is_remembered_is_ignored_by_git() -> None:
     """Answers must not reach samconfig.toml, which plain `sam deploy` reads, nor a commit."""
     assert account.PLACES.name in (template.ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_ctrl_c_at_a_question_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deployment.deploy._deploy", interrupted)
+    assert deploy.main() == 130
+    assert capsys.readouterr().err == "\nInterrupted; nothing was deployed.\n"
