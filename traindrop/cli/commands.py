@@ -10,31 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from traindrop.cli import Answer
+from traindrop.cli.app import app, command
 from traindrop.cli.given_settings import given_settings
 from traindrop.cli.stack import Stack, on_stack
 
-app = typer.Typer(
-    name="traindrop",
-    help="Drop a YOLO dataset into S3; get a trained model, its metrics and its bill in your inbox.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+__all__ = ["app"]
 
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print a document for scripts and nothing else.")]
 
 
-def _examples(*lines: str) -> str:
-    """The end of a command's help: what one would type, and what it does."""
-    return "\n\n".join(["[bold]Examples[/bold]", *lines])
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop check rooms/",
-        "traindrop check rooms.zip --json | jq .errors",
-    )
+@command(
+    "traindrop check rooms/",
+    "traindrop check rooms.zip --json | jq .errors",
 )
 def check(
     path: Annotated[str, typer.Argument(metavar="PATH", help="The folder that holds data.yaml, or its zip.")],
@@ -47,18 +34,16 @@ def check(
 
     Exit code 0: valid, 1: invalid, 2: usage.
     """
-    from traindrop.cli import check as command
+    from traindrop.cli import check as module
 
-    return command.check(path, name=name, as_json=as_json)
+    return module.check(path, name=name, as_json=as_json)
 
 
-@app.command(
-    epilog=_examples(
-        "traindrop drop rooms/",
-        "traindrop drop rooms.zip --name floor-plans --epochs 100 --watch",
-        "traindrop drop rooms/ --set train.degrees=10 --max-cost-usd 3",
-        "traindrop drop rooms/ --json | jq -r .run_id",
-    )
+@command(
+    "traindrop drop rooms/",
+    "traindrop drop rooms.zip --name floor-plans --epochs 100 --watch",
+    "traindrop drop rooms/ --set train.degrees=10 --max-cost-usd 3",
+    "traindrop drop rooms/ --json | jq -r .run_id",
 )
 @on_stack
 @given_settings
@@ -83,16 +68,153 @@ def drop(
     An upload that was interrupted goes on where it stopped when the same command is given again. Exit code 0: uploaded,
     1: invalid or not uploaded, 2: usage, 130: interrupted; with --watch those of `traindrop watch`.
     """
-    from traindrop.cli import drop as command
+    from traindrop.cli import drop as module
 
-    return command.drop(path, name=dataset, settings=settings, folder=folder, watch=watch, stack=stack, as_json=as_json)
+    return module.drop(path, name=dataset, settings=settings, folder=folder, watch=watch, stack=stack, as_json=as_json)
 
 
-@app.command(
-    epilog=_examples(
-        "traindrop rollback rooms",
-        "traindrop rollback rooms --to rooms-20261101T101500-0a1b2c3d",
-    )
+@command(
+    "traindrop train rooms --epochs 100",
+    "traindrop train rooms --model best --set train.lr0=0.001",
+    "traindrop train rooms --seed 1 --on-demand --max-cost-usd 2",
+)
+@on_stack
+@given_settings
+def train(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name as it was dropped.")],
+    settings: dict[str, Any],
+    stack: Stack,
+    as_json: Json = False,
+) -> Answer:
+    """Train again what already lies in the bucket, with other settings, without uploading it.
+
+    The newest drop of that name counts, zip or folder. The same data with the same settings is not trained twice
+    unless --force is given. Needs s3:ListBucket of the DatasetBucket and states:StartExecution. Exit code 0: the run
+    is started, 1: it cannot be, 2: usage.
+    """
+    from traindrop.cli import train as module
+
+    return module.train(dataset, settings=settings, stack=stack, as_json=as_json)
+
+
+@command(
+    "traindrop runs",
+    "traindrop runs --dataset rooms --limit 5",
+    "traindrop runs --json | jq -r '.runs[] | select(.outcome == \"Failed\").run_id'",
+)
+@on_stack
+def runs(
+    stack: Stack,
+    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only the runs of this dataset.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most, the newest first.")] = 20,
+    as_json: Json = False,
+) -> Answer:
+    """List runs, the newest first: when, what became of it, mAP50-95, minutes of training, and dollars.
+
+    mAP is that of masks, or of boxes where the model only detects. A run that is on shows its state as its outcome.
+    Exit code 0: listed, 1: it cannot be, 2: usage.
+    """
+    from traindrop.cli import runs as module
+
+    return module.runs(dataset=dataset, limit=limit, stack=stack, as_json=as_json)
+
+
+@command(
+    "traindrop watch rooms          [dim]the newest run of a dataset[/dim]",
+    "traindrop watch rooms-20261101T101500-0a1b2c3d --log",
+    "traindrop watch rooms --json | jq 'select(.kind == \"epoch\") | .map50_mask'",
+)
+@on_stack
+def watch(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a dataset for its newest run.")],
+    stack: Stack,
+    log: Annotated[bool, typer.Option("--log", metavar="", help="Show every line that the training prints.")] = False,
+    every: Annotated[
+        float, typer.Option(min=0.05, max=600, metavar="SECONDS", help="How often AWS is asked one thing.")
+    ] = 5.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print each thing that happens as JSON on a line of its own.")
+    ] = False,
+) -> Answer:
+    """Follow a run live: its state, epochs with loss and mAP, interruptions, and what became of it.
+
+    It can be left and taken up again at any time: the run goes on in the cloud. Exit code 0: Completed or Unchanged,
+    1: cannot look, 2: usage, 3: Rejected, 4: Failed, 5: Stopped.
+    """
+    from traindrop.cli import watch as module
+
+    return module.watch(run, stack=stack, every=every, with_log=log, as_json=as_json)
+
+
+@command(
+    "traindrop stop rooms-20261101T101500-0a1b2c3d",
+    "traindrop stop rooms               [dim]if one run of it is on[/dim]",
+)
+@on_stack
+def stop(
+    run: Annotated[str, typer.Argument(metavar="RUN|DATASET", help="A run, or a dataset of which one run is on.")],
+    stack: Stack,
+    as_json: Json = False,
+) -> Answer:
+    """End a run before its time: its training job is stopped, and the best model so far is delivered.
+
+    The message `Stopped` tells of it. Needs states:StopExecution, sagemaker:StopTrainingJob and dynamodb:UpdateItem of
+    the RunsTable. Exit code 0: it is being stopped, 1: it cannot be, or has ended already, 2: usage.
+    """
+    from traindrop.cli import stop as module
+
+    return module.stop(run, stack=stack, as_json=as_json)
+
+
+@command(
+    "traindrop fetch rooms                 [dim]the dataset's best model, with its report[/dim]",
+    "traindrop fetch rooms-20261101T101500-0a1b2c3d --to models/rooms",
+)
+@on_stack
+def fetch(
+    wanted: Annotated[str, typer.Argument(metavar="RUN|DATASET", help="A run, or a dataset for its best run.")],
+    stack: Stack,
+    to: Annotated[
+        str | None, typer.Option(metavar="DIR", help="The folder; by default one with the run's name, here.")
+    ] = None,
+    as_json: Json = False,
+) -> Answer:
+    """Bring a run's model, report, metrics and plots to this disk; what is there already is not brought again.
+
+    Exit code 0: done, 1: there is no such model, 2: usage.
+    """
+    from traindrop.cli import fetch as module
+
+    return module.fetch(wanted, to=to, stack=stack, as_json=as_json)
+
+
+@command(
+    "traindrop polygons --model best.onnx --image plan.png",
+    "traindrop polygons --model best.onnx --image plan.png --output rooms.json --overlay rooms.png",
+)
+def polygons(
+    model: Annotated[str, typer.Option(help="best.onnx of a run, or a best.pt with best.onnx beside it.")],
+    image: Annotated[str, typer.Option(help="PNG, JPEG or whatever else OpenCV reads.")],
+    output: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Where the polygons go; by default they are printed.")
+    ] = None,
+    overlay: Annotated[
+        str | None, typer.Option(metavar="IMAGE", help="Where the image with the polygons drawn over it goes.")
+    ] = None,
+) -> Answer:
+    """Find what a trained model knows in an image, and write its polygons as JSON: rooms of a floor plan, say.
+
+    A model for detection answers its boxes. Needs ONNX Runtime, NumPy and OpenCV (`pip install 'traindrop[polygons]'`),
+    not PyTorch. Exit code 0: done, 2: usage.
+    """
+    from traindrop.cli import polygons as module
+
+    return module.polygons(model=model, image=image, output=output, overlay=overlay)
+
+
+@command(
+    "traindrop rollback rooms",
+    "traindrop rollback rooms --to rooms-20261101T101500-0a1b2c3d",
 )
 @on_stack
 def rollback(
@@ -107,17 +229,15 @@ def rollback(
 
     Exit code 0: done, 1: it cannot be done, 2: usage.
     """
-    from traindrop.cli import rollback as command
+    from traindrop.cli import rollback as module
 
-    return command.rollback(dataset, to=to, stack=stack, as_json=as_json)
+    return module.rollback(dataset, to=to, stack=stack, as_json=as_json)
 
 
-@app.command(
-    epilog=_examples(
-        "traindrop clean rooms-20261101T101500-0a1b2c3d",
-        "traindrop clean rooms --yes",
-        "traindrop clean --all --data --champion",
-    )
+@command(
+    "traindrop clean rooms-20261101T101500-0a1b2c3d",
+    "traindrop clean rooms --yes",
+    "traindrop clean --all --data --champion",
 )
 @on_stack
 def clean(
@@ -139,18 +259,16 @@ def clean(
     Old versions go too, so nothing comes back. Records of runs stay. It can be run again after Ctrl-C.
     Exit code 0: done, 1: not all could be deleted, or none may be, 2: usage.
     """
-    from traindrop.cli import clean as command
+    from traindrop.cli import clean as module
 
-    return command.clean(
+    return module.clean(
         target, everything=everything, champions=champion, data=data, yes=yes, stack=stack, as_json=as_json
     )
 
 
-@app.command(
-    epilog=_examples(
-        "traindrop doctor",
-        "traindrop doctor --json | jq '.checks[] | select(.state == \"problem\")'",
-    )
+@command(
+    "traindrop doctor",
+    "traindrop doctor --json | jq '.checks[] | select(.state == \"problem\")'",
 )
 @on_stack
 def doctor(stack: Stack, as_json: Json = False) -> Answer:
@@ -158,157 +276,6 @@ def doctor(stack: Stack, as_json: Json = False) -> Answer:
 
     Exit code 0: nothing is wrong, though warnings may be said, 1: a problem, 2: usage.
     """
-    from traindrop.cli import doctor as command
+    from traindrop.cli import doctor as module
 
-    return command.doctor(stack=stack, as_json=as_json)
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop polygons --model best.onnx --image plan.png",
-        "traindrop polygons --model best.onnx --image plan.png --output rooms.json --overlay rooms.png",
-    )
-)
-def polygons(
-    model: Annotated[str, typer.Option(help="best.onnx of a run, or a best.pt with best.onnx beside it.")],
-    image: Annotated[str, typer.Option(help="PNG, JPEG or whatever else OpenCV reads.")],
-    output: Annotated[
-        str | None, typer.Option(metavar="JSON", help="Where the polygons go; by default they are printed.")
-    ] = None,
-    overlay: Annotated[
-        str | None, typer.Option(metavar="IMAGE", help="Where the image with the polygons drawn over it goes.")
-    ] = None,
-) -> Answer:
-    """Find what a trained model knows in an image, and write its polygons as JSON: rooms of a floor plan, say.
-
-    A model for detection answers its boxes. Needs ONNX Runtime, NumPy and OpenCV (`pip install 'traindrop[polygons]'`),
-    not PyTorch. Exit code 0: done, 2: usage.
-    """
-    from traindrop.cli import polygons as command
-
-    return command.polygons(model=model, image=image, output=output, overlay=overlay)
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop train rooms --epochs 100",
-        "traindrop train rooms --model best --set train.lr0=0.001",
-        "traindrop train rooms --seed 1 --on-demand --max-cost-usd 2",
-    )
-)
-@on_stack
-@given_settings
-def train(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name as it was dropped.")],
-    settings: dict[str, Any],
-    stack: Stack,
-    as_json: Json = False,
-) -> Answer:
-    """Train again what already lies in the bucket, with other settings, without uploading it.
-
-    The newest drop of that name counts, zip or folder. The same data with the same settings is not trained twice
-    unless --force is given. Needs s3:ListBucket of the DatasetBucket and states:StartExecution. Exit code 0: the run
-    is started, 1: it cannot be, 2: usage.
-    """
-    from traindrop.cli import train as command
-
-    return command.train(dataset, settings=settings, stack=stack, as_json=as_json)
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop stop rooms-20261101T101500-0a1b2c3d",
-        "traindrop stop rooms               [dim]if one run of it is on[/dim]",
-    )
-)
-@on_stack
-def stop(
-    run: Annotated[str, typer.Argument(metavar="RUN|DATASET", help="A run, or a dataset of which one run is on.")],
-    stack: Stack,
-    as_json: Json = False,
-) -> Answer:
-    """End a run before its time: its training job is stopped, and the best model so far is delivered.
-
-    The message `Stopped` tells of it. Needs states:StopExecution, sagemaker:StopTrainingJob and dynamodb:UpdateItem of
-    the RunsTable. Exit code 0: it is being stopped, 1: it cannot be, or has ended already, 2: usage.
-    """
-    from traindrop.cli import stop as command
-
-    return command.stop(run, stack=stack, as_json=as_json)
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop runs",
-        "traindrop runs --dataset rooms --limit 5",
-        "traindrop runs --json | jq -r '.runs[] | select(.outcome == \"Failed\").run_id'",
-    )
-)
-@on_stack
-def runs(
-    stack: Stack,
-    dataset: Annotated[str | None, typer.Option(metavar="NAME", help="Only the runs of this dataset.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most, the newest first.")] = 20,
-    as_json: Json = False,
-) -> Answer:
-    """List runs, the newest first: when, what became of it, mAP50-95, minutes of training, and dollars.
-
-    mAP is that of masks, or of boxes where the model only detects. A run that is on shows its state as its outcome.
-    Exit code 0: listed, 1: it cannot be, 2: usage.
-    """
-    from traindrop.cli import runs as command
-
-    return command.runs(dataset=dataset, limit=limit, stack=stack, as_json=as_json)
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop watch rooms          [dim]the newest run of a dataset[/dim]",
-        "traindrop watch rooms-20261101T101500-0a1b2c3d --log",
-        "traindrop watch rooms --json | jq 'select(.kind == \"epoch\") | .map50_mask'",
-    )
-)
-@on_stack
-def watch(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or a dataset for its newest run.")],
-    stack: Stack,
-    log: Annotated[bool, typer.Option("--log", metavar="", help="Show every line that the training prints.")] = False,
-    every: Annotated[
-        float, typer.Option(min=0.05, max=600, metavar="SECONDS", help="How often AWS is asked one thing.")
-    ] = 5.0,
-    as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print each thing that happens as JSON on a line of its own.")
-    ] = False,
-) -> Answer:
-    """Follow a run live: its state, epochs with loss and mAP, interruptions, and what became of it.
-
-    It can be left and taken up again at any time: the run goes on in the cloud. Exit code 0: Completed or Unchanged,
-    1: cannot look, 2: usage, 3: Rejected, 4: Failed, 5: Stopped.
-    """
-    from traindrop.cli import watch as command
-
-    return command.watch(run, stack=stack, every=every, with_log=log, as_json=as_json)
-
-
-@app.command(
-    epilog=_examples(
-        "traindrop fetch rooms                 [dim]the dataset's best model, with its report[/dim]",
-        "traindrop fetch rooms-20261101T101500-0a1b2c3d --to models/rooms",
-    )
-)
-@on_stack
-def fetch(
-    wanted: Annotated[str, typer.Argument(metavar="RUN|DATASET", help="A run, or a dataset for its best run.")],
-    stack: Stack,
-    to: Annotated[
-        str | None, typer.Option(metavar="DIR", help="The folder; by default one with the run's name, here.")
-    ] = None,
-    as_json: Json = False,
-) -> Answer:
-    """Bring a run's model, report, metrics and plots to this disk; what is there already is not brought again.
-
-    Exit code 0: done, 1: there is no such model, 2: usage.
-    """
-    from traindrop.cli import fetch as command
-
-    return command.fetch(wanted, to=to, stack=stack, as_json=as_json)
+    return module.doctor(stack=stack, as_json=as_json)
