@@ -199,8 +199,8 @@ def test_no_cure_is_there_that_no_failure_asks_for() -> None:
     assert set(firsts) == {None, *range(len(CURES))}
 
 
-def test_every_failure_of_the_readme_is_one_with_a_cure() -> None:
-    names = re.findall(r"\| `Failed: ([^|]+) \|", (ROOT / "README.md").read_text())
+def test_every_failure_of_the_docs_is_one_with_a_cure() -> None:
+    names = re.findall(r"\| `Failed: ([^|]+) \|", (ROOT / "docs/failures.md").read_text())
     told = {name for found in names for name in re.findall(r"[A-Z][A-Za-z.]+", found)} - {"Lambda."}
     assert {"CapacityExhausted", "QuotaExhausted", "AccessDenied", "NoModel", "Sandbox.Timedout"} <= told
     for name in told:

@@ -75,10 +75,10 @@ def test_examples_of_the_docs_are_valid_to_editors_and_to_the_settings(page: str
     assert merge([Layer(page, text.encode())])[1] == []
 
 
-def test_the_readme_and_the_example_show_every_setting() -> None:
+def test_the_example_shows_every_setting_and_the_readme_some() -> None:
     readme = next(yaml.safe_load(text) for page, text in examples() if page == "README.md")
-    assert readme.keys() == TrainingSettings.model_fields.keys()
-    assert yaml.safe_load((ROOT / "docs/training.yaml").read_text()).keys() | {"expect"} == readme.keys()
+    shown = yaml.safe_load((ROOT / "docs/training.yaml").read_text()).keys() | {"expect"}
+    assert shown == TrainingSettings.model_fields.keys() > readme.keys()
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,11 @@ def watch(
     stack: Stack,
     log: Annotated[bool, typer.Option("--log", metavar="", help="Show every line that the training prints.")] = False,
     every: Annotated[
-        float, typer.Option(min=0.05, max=600, metavar="SECONDS", help="How often AWS is asked one thing.")
-    ] = 5.0,
+        float | None,
+        typer.Option(
+            min=0.05, max=600, metavar="SECONDS", help="How often one thing is asked (5, of the local cloud 0.5)."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", metavar="", help="Print each thing that happens as JSON on a line of its own.")
     ] = False,

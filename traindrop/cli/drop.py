@@ -130,7 +130,7 @@ def drop(
         )
     from traindrop.cli import watch as following
 
-    return following.watch(run_id, stack=stack, every=5.0, with_log=False, as_json=as_json)
+    return following.watch(run_id, stack=stack, with_log=False, as_json=as_json)
 
 
 def _refuse_name(name: str) -> None:
