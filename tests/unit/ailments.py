@@ -310,13 +310,17 @@ CASES: dict[str, tuple[Answers, str, str, str, str]] = {
             error,
             cure,
         )
-        for error, cure in CURES.items()
+        for error, cure in {
+            **CURES,
+            "AccessDenied": "Deploy the stack again",
+            "NoModel": "Start the dataset again",
+        }.items()
     },
     "Failed: Lambda.Unknown": (
         {"scan": records({"status": "Failed", "error": "Lambda.Unknown"})},
         "failures",
         "warning",
         "Lambda.Unknown",
-        "Redrive",
+        "redrive the execution",
     ),
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from traindrop import cures
 from traindrop.cli.checkup import Check, Deployment, Finding, ok, problem, warning
 from traindrop.climb import ladder_of, ladder_of_run
 from traindrop.console import quotas_link
@@ -32,25 +33,27 @@ _LATE = timedelta(hours=1)
 _WAITS = timedelta(minutes=30)
 _REASON_SHOWN = 200
 _REDRIVE = "`Redrive` in the Step Functions console goes on from the state that failed"
+_BY_HAND = 'start an execution with {"bucket": "…", "key": "datasets/<name>.zip"}, or drop the dataset'
 CURES = {
     "CapacityExhausted": "list more instance_types in training.yaml, set on_demand_fallback: true, or try later",
     "QuotaExhausted": "raise the quota that the check `quotas` names, or list other instance_types in training.yaml",
     "DatasetChanged": "drop the dataset again, or bring the old versions back and redrive",
     "TrainingCodeError": f"the message has the last lines of the job's log; mend and drop again, or {_REDRIVE}",
     "InternalError": f"SageMaker failed inside; {_REDRIVE}",
-    "AccessDenied": "make deploy brings the roles' policies back; else ask who manages your organisation's",
     "UnexpectedArchive": "drop the dataset again; checkpoints are kept",
-    "NoModel": "drop the dataset again; checkpoints are kept",
-    "Sandbox.Timedout": f"read the function's log, mend the cause; {_REDRIVE}",
-    "InvalidInput": 'start an execution with {"bucket": "…", "key": "datasets/<name>.zip"}, or drop the dataset',
-    "States.Timeout": "start the dataset again; no run may take two weeks",
+    "RuntimeExceeded": "raise max_runtime_hours, max_wait_hours or max_cost_usd, or take a smaller imgsz",
+    "StoppedByUser": "start the dataset again",
+    "InvalidInput": _BY_HAND,
+    "MalformedEvent": _BY_HAND,
+    "RunNotFound": _BY_HAND,
 }
-"""What to do about the error with which a run failed."""
+"""What to do about an error of Traindrop's own, whose cause would say it at length."""
 
 
-def cure_of(error: str) -> str:
-    """What to do about an error; those of Lambda and of services have no names of ours."""
-    return CURES.get(error, CURES["Sandbox.Timedout"])
+def _cure(error: str, reason: str) -> str:
+    """What to do about the failure of a run, as its message says it, or in short."""
+    known = cures.cure_of(error, reason)
+    return known.todo if known else CURES[error]
 
 
 def _quotas(deployment: Deployment) -> Iterator[Finding]:
@@ -153,7 +156,7 @@ def _failures(deployment: Deployment) -> Iterator[Finding]:
         last = max(records, key=lambda record: str(record.get("created_at")))
         names = ", ".join(sorted(printable(str(record.get("dataset"))) for record in records))
         why = printable(str(last.get("reason") or ""))[:_REASON_SHOWN]
-        yield warning(f"{error}, the last run of {names}: {why}", cure_of(error))
+        yield warning(f"{error}, the last run of {names}: {why}", _cure(error, str(last.get("reason") or "")))
     if not failed:
         yield ok("no dataset's last run failed")
 
