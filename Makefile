@@ -22,7 +22,7 @@ local: ## the local cloud in the foreground until Ctrl-C, stack deployed; TRAINE
 
 test: ## every test but the long ones of `make faults`
 	@$(INSTALL) dev lambda sam aws training
-	@$(DEV)/python -m pytest -q -n 3 --dist loadfile -m "not long" $(ARGS)
+	@$(DEV)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 faults: ## inject every fault of the fault table and print what came of it; under 40 minutes
 	@$(INSTALL) dev lambda sam aws training

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import time
@@ -124,7 +125,7 @@ class Stack:
         for page in self.sfn.get_paginator("list_executions").paginate(stateMachineArn=self.machine):
             for item in page["executions"]:
                 described = self.sfn.describe_execution(executionArn=item["executionArn"])
-                if f'"datasets/{dataset}' in described["input"]:
+                if re.search(rf'"datasets/{re.escape(dataset)}(\.zip|/)', described["input"], re.IGNORECASE):
                     found.append(described)
         return found
 

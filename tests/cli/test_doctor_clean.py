@@ -52,7 +52,7 @@ def wounded(stack: Stack) -> Iterator[None]:
     table = stack.cloud.resource("dynamodb").Table(stack.outputs["RunsTableName"])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     records = [
-        {"status": "Failed", "error": "TrainingCodeError", "reason": "CUDA out of memory"},
+        {"status": "Failed", "error": "UnexpectedArchive", "reason": "its archive is cut"},
         {"status": "Rejected", "reason": "labels/train/a.txt:2 has class 7", "verdict_uri": "s3://a/verdicts/x.json"},
     ]
     ids = [f"wounded{number}-20261101T000000-00000000" for number in range(len(records))]
@@ -105,7 +105,7 @@ def test_each_wound_is_found_with_its_cure(traindrop: Command) -> None:
     assert quota["found"] == "ml.g5.2xlarge spot: 0, and so are all that runs ask for"
     link = r"https://us-east-1\.console\.aws\.amazon\.com/servicequotas/home/services/sagemaker/quotas/L-[0-9A-F]{8}$"
     assert re.search(link, quota["cure"])
-    assert any("TrainingCodeError, the last run of wounded0: CUDA" in item["found"] for item in found)
+    assert any("UnexpectedArchive, the last run of wounded0: its" in item["found"] for item in found)
     assert any("wounded1 was rejected: labels/train/a.txt:2" in item["found"] for item in found)
 
 
@@ -205,19 +205,19 @@ def test_nothing_is_deleted_without_yes_and_all_that_is_asked_with_it(tidy: Stac
 
 
 def test_what_a_run_that_is_on_needs_is_never_deleted(stack: Stack, traindrop: Command) -> None:
-    stack.drop_zip("busy", dataset_files(settings=UNTIL_STOPPED, marker="busy"))
-    execution = stack.execution("busy")
+    stack.drop_zip("clean-busy", dataset_files(settings=UNTIL_STOPPED, marker="clean-busy"))
+    execution = stack.execution("clean-busy")
     run_id, arn = execution["name"], execution["executionArn"]
     try:
         eventually(lambda: stack.artifacts(f"training-input/{run_id}/"), within=30, what="the job's description")
         done = traindrop("clean", run_id, "--yes", "--champion")
         assert done.returncode == 1
         assert "a run that is on needs" in done.stderr
-        done = traindrop("clean", "busy", "--data", "--champion", "--yes")
+        done = traindrop("clean", "clean-busy", "--data", "--champion", "--yes")
         assert f"Kept: {run_id}, as a run that is on needs it" in done.stdout
-        assert "Kept: the data of busy, as a run that is on needs it" in done.stdout
+        assert "Kept: the data of clean-busy, as a run that is on needs it" in done.stdout
         assert kept(stack, f"training-input/{run_id}/")
-        assert kept(stack, "datasets/busy.zip", bucket=stack.dataset_bucket) == 1
+        assert kept(stack, "datasets/clean-busy.zip", bucket=stack.dataset_bucket) == 1
         document = json.loads(traindrop("clean", "--all", "--data", "--champion", "--json").stdout)
         assert "training code" not in document["kinds"]
         assert {"what": "training code", "flag": None}.items() <= next(
@@ -228,14 +228,16 @@ def test_what_a_run_that_is_on_needs_is_never_deleted(stack: Stack, traindrop: C
 
 
 def test_data_whose_model_was_deleted_is_trained_again(stack: Stack, traindrop: Command) -> None:
-    files = dataset_files(marker="again")
-    stack.drop_zip("again", files)
-    first = stack.ended("again")["name"]
+    files = dataset_files(marker="clean-again")
+    stack.drop_zip("clean-again", files)
+    first = stack.ended("clean-again")["name"]
     assert traindrop("clean", first, "--champion", "--yes").returncode == 0
-    stack.drop_zip("again", files)
-    stack.all_ended(2, "again-", within=60)
-    second = next(item for item in stack.messages("again") if item["run_id"] != first and item["outcome"] != "Started")
+    stack.drop_zip("clean-again", files)
+    stack.all_ended(2, "clean-again-", within=60)
+    second = next(
+        item for item in stack.messages("clean-again") if item["run_id"] != first and item["outcome"] != "Started"
+    )
     assert second["outcome"] == "Completed"
-    now = champion.read(stack.s3, stack.artifact_bucket, "again").now
+    now = champion.read(stack.s3, stack.artifact_bucket, "clean-again").now
     assert now
     assert (now["run_id"], now["how"]) == (second["run_id"], PROMOTED)

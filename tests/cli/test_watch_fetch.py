@@ -18,6 +18,8 @@ from tests.cli.conftest import Command, environment
 from tests.stack import UNTIL_STOPPED, Stack, dataset_files
 
 EVERY = ("--every", "0.1")
+EPOCHS = 80
+"""The stub takes eight seconds for so many, so that a run is still on when somebody begins to follow it."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,8 @@ def completed(stack: Stack) -> str:
 
 
 def test_a_run_is_followed_to_its_end_and_told(stack: Stack, traindrop: Command) -> None:
-    stack.drop_zip("followed")
+    settings = f"epochs: {EPOCHS}\nimgsz: 64\nbatch: 2\n"
+    stack.drop_zip("followed", dataset_files(settings=settings, marker="followed"))
     run_id = stack.execution("followed")["name"]
     done = traindrop("watch", run_id, *EVERY)
     assert (done.returncode, done.stderr) == (0, "")
@@ -36,7 +39,9 @@ def test_a_run_is_followed_to_its_end_and_told(stack: Stack, traindrop: Command)
     told = [line[10:] for line in lines]
     assert "Completed: followed" in lines
     assert any(line.startswith("job Training") for line in told), lines
-    assert [line.split()[1] for line in told if line.startswith("epoch ")] == ["1/3", "2/3", "3/3"]
+    assert [line.split()[1] for line in told if line.startswith("epoch ")] == [
+        f"{number}/{EPOCHS}" for number in range(1, EPOCHS + 1)
+    ]
     assert any("mask mAP50 0." in line for line in told if line.startswith("epoch "))
     assert f"Fetch it with: traindrop fetch {run_id}" in lines
     assert not [line for line in lines if "\x1b" in line]
@@ -89,9 +94,9 @@ def test_the_log_is_shown_on_demand_and_an_interrupt_leaves_the_run_alone(stack:
 
 
 def test_who_is_no_run_is_told(traindrop: Command) -> None:
-    done = traindrop("watch", "rooms-20261101T101500-0a1b2c3d", *EVERY)
+    done = traindrop("watch", "nobody-20261101T101500-0a1b2c3d", *EVERY)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "there is no run rooms-20261101T101500-0a1b2c3d; `traindrop runs` lists them" in done.stderr
+    assert "there is no run nobody-20261101T101500-0a1b2c3d; `traindrop runs` lists them" in done.stderr
     done = traindrop("watch", "never-dropped", *EVERY)
     assert done.returncode == 1
     assert "no run of a dataset of that name" in done.stderr
@@ -118,9 +123,9 @@ def test_a_model_is_fetched_once(completed: str, traindrop: Command, tmp_path: P
 
 
 def test_what_has_no_model_is_told(traindrop: Command, tmp_path: Path, completed: str) -> None:
-    done = traindrop("fetch", "rooms-20261101T101500-0a1b2c3d")
+    done = traindrop("fetch", "nobody-20261101T101500-0a1b2c3d")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "the run rooms-20261101T101500-0a1b2c3d has no model (nothing lies in s3://" in done.stderr
+    assert "the run nobody-20261101T101500-0a1b2c3d has no model (nothing lies in s3://" in done.stderr
     done = traindrop("fetch", "never-dropped")
     assert done.returncode == 1
     assert "there is no model of never-dropped" in done.stderr

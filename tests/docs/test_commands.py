@@ -12,13 +12,16 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from local_cloud.deploy import deploy
 from local_cloud.foreground import env_file
+from local_cloud.process import LocalCloud
 from tests import tiny_models
 from tests.docs.pages import PAGES, ROOT, blocks, script
 from tests.stack import Stack, dataset_files, zipped
@@ -42,6 +45,13 @@ pip() {
 }
 """
 EARLIER = "20261101T101500-0a1b2c3d"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack of their own: a page that says that all is well would not be right where other tests' runs have failed."""
+    with LocalCloud.start(trainer="stub", lambda_retry_seconds=0.2) as cloud:
+        yield Stack(cloud, deploy(cloud))
 
 
 @pytest.fixture(scope="module")

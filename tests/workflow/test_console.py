@@ -139,8 +139,8 @@ def test_an_execution_that_ends_badly_says_in_its_cause_what_to_do(stack: Stack)
     files = dataset_files(marker="classes")
     stack.drop_zip("classes", {**files, "labels/train/1.txt": b"7 0.1 0.1 0.9 0.1 0.9 0.9"})
     stack.cloud.inject({"training": {"capacity_errors": 9}})
-    stack.drop_zip("nowhere")
-    rejected, exhausted = stack.ended("classes"), stack.ended("nowhere")
+    stack.drop_zip("no-instances")
+    rejected, exhausted = stack.ended("classes"), stack.ended("no-instances")
     assert (rejected["error"], exhausted["error"]) == ("DatasetRejected", "CapacityExhausted")
     assert "Correct the class, or add it to `names` in data.yaml" in rejected["cause"]
     assert "try again later, list more instance_types" in exhausted["cause"]
