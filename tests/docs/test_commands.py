@@ -49,7 +49,7 @@ EARLIER = "20261101T101500-0a1b2c3d"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A stack of their own: a page that says that all is well would not be right where other tests' runs have failed."""
+    """A stack of its own: a page that says that all is well would be wrong where other tests' runs have failed."""
     with LocalCloud.start(trainer="stub", lambda_retry_seconds=0.2) as cloud:
         yield Stack(cloud, deploy(cloud))
 
