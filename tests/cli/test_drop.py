@@ -146,10 +146,11 @@ def test_a_folder_goes_one_by_one_and_only_what_is_not_there_yet(traindrop: Comm
 
 def test_what_cannot_train_is_not_uploaded(traindrop: Command, stack: Stack, rooms: Path) -> None:
     write(rooms, {"labels/train/0.txt": b"7 0.1 0.1 0.9 0.1 0.9 0.9\n"})
-    done = traindrop("drop", rooms)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "label.class_out_of_range" in done.stdout
-    assert "Uploading" not in done.stdout
+    for arguments in ((), ("--stack", "nobodys")):
+        done = traindrop("drop", rooms, *arguments)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert "label.class_out_of_range" in done.stdout
+        assert "Uploading" not in done.stdout
     done = traindrop("drop", rooms, "--json", "--epochs", "3")
     assert (done.returncode, json.loads(done.stdout)["ok"]) == (1, False)
     assert not stack.s3.list_objects_v2(Bucket=stack.dataset_bucket, Prefix=f"datasets/{rooms.name}").get("Contents")

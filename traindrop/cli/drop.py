@@ -102,6 +102,7 @@ def drop(
         CannotDo: it cannot be brought there.
     """
     given = Layer("the command line", dict(settings)) if settings else None
+    asked = stack.asked_ahead()
     judged = judge(place, name, given)
     name = judged.verdict.dataset
     _refuse_name(name)
@@ -113,6 +114,7 @@ def drop(
     if not as_json:
         say(shown(judged.verdict, as_json=False))
     with stack.needing(_PERMISSIONS, so="nothing was uploaded: "):
+        asked.result()
         bucket, machine = stack.output("DatasetBucketName"), stack.output("StateMachineArn")
     if not as_json:
         say("\n".join(_plan(dataset, bucket, settings, folder=folder)))

@@ -6,7 +6,9 @@ import contextlib
 import functools
 import inspect
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -43,15 +45,24 @@ class Stack:
 
         return self._session.client(service, endpoint_url=self.endpoint_url, config=Config(**options))
 
-    def resource(self, service: str) -> Any:
-        """A resource of boto3."""
-        return self._session.resource(service, endpoint_url=self.endpoint_url)
-
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
         """The outputs of the stack, by their names in template.yaml."""
         (found,) = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+    def asked_ahead(self) -> Future[dict[str, str]]:
+        """The outputs, asked for in a thread while something else goes on; whoever leaves does not wait for it."""
+        asked: Future[dict[str, str]] = Future()
+
+        def ask() -> None:
+            try:
+                asked.set_result(self.outputs)
+            except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+                asked.set_exception(error)
+
+        threading.Thread(target=ask, daemon=True).start()
+        return asked
 
     def output(self, key: str) -> str:
         """One of them.
