@@ -14,7 +14,7 @@ from traindrop.runs import _item  # the shape in which DynamoDB answers
 TOPIC, MACHINE = "arn:aws:sns:eu-west-1:1:topic", "arn:aws:states:eu-west-1:1:stateMachine:machine"
 STACK_ID = "arn:aws:cloudformation:eu-west-1:1:stack/traindrop/0"
 RUN = "rooms-20261101T000000-0000000a"
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 11, 12, 12, tzinfo=UTC)
 OUTPUTS = {
     "DatasetBucketName": "data",
     "ArtifactBucketName": "artifacts",

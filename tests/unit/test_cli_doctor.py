@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from tests.unit.ailments import CASES
-from tests.unit.sound_stack import RUN, SOUND, records, subscribed
-from traindrop.cli import main
+from tests.unit.sound_stack import NOW, RUN, SOUND, records, subscribed
+from traindrop.cli import checkup, main
 from traindrop.cli.doctor import CHECKS
 
 FAILURES = Path(__file__).resolve().parents[2] / "docs/failures.md"
@@ -53,6 +53,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
                 return Client()
 
         monkeypatch.setattr(boto3.session, "Session", Session)
+        monkeypatch.setattr(checkup, "datetime", SimpleNamespace(now=lambda _: NOW))
         code = main(["doctor", "--json", *arguments])
         return code, json.loads(capsys.readouterr().out)["checks"]
 
