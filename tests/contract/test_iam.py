@@ -84,9 +84,9 @@ def test_a_policy_that_wants_tls_lets_the_loopback_gateway_pass(cloud: LocalClou
 
 
 def test_put_metric_data_can_be_held_to_a_namespace(cloud: LocalCloud) -> None:
-    statement = allow("cloudwatch:PutMetricData", "*", StringEquals={"cloudwatch:namespace": "Traindrop"})
+    statement = allow("cloudwatch:PutMetricData", "*", StringEquals={"cloudwatch:namespace": "Contract"})
     arguments = {"MetricData": [{"MetricName": "Runs", "Value": 1.0}]}
-    assert call(cloud, [statement], "cloudwatch", "put_metric_data", Namespace="Traindrop", **arguments) == "done"
+    assert call(cloud, [statement], "cloudwatch", "put_metric_data", Namespace="Contract", **arguments) == "done"
     code, status = call(cloud, [statement], "cloudwatch", "put_metric_data", Namespace="Other", **arguments)
     assert (code.removesuffix("Exception"), status) == ("AccessDenied", 403)
 

@@ -209,7 +209,7 @@ def test_embedded_metrics_in_a_log_become_metrics(cloud: LocalCloud) -> None:
             "Timestamp": 0,
             "CloudWatchMetrics": [
                 {
-                    "Namespace": "Traindrop",
+                    "Namespace": "Contract",
                     "Dimensions": [["service"]],
                     "Metrics": [{"Name": "RunsCompleted", "Unit": "Count"}],
                 }
@@ -223,7 +223,7 @@ def test_embedded_metrics_in_a_log_become_metrics(cloud: LocalCloud) -> None:
         invoke(cloud, name)
     now = time.time()
     found = cloud.client("cloudwatch").get_metric_statistics(
-        Namespace="Traindrop",
+        Namespace="Contract",
         MetricName="RunsCompleted",
         Dimensions=[{"Name": "service", "Value": "contract"}],
         StartTime=now - 600,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from local_cloud.process import ROOT
+from local_cloud.deploy import deploy
+from local_cloud.process import ROOT, LocalCloud
 from tests.faults.ends import physical_id
 from tests.stack import UNTIL_STOPPED, Stack, dataset_files, eventually
 
@@ -25,6 +26,13 @@ OF_AWS = {
     )
 } | {("AWS/SQS", "ApproximateNumberOfMessagesVisible")}
 """AWS publishes these by itself: "Step Functions metrics for CloudWatch", "Available CloudWatch metrics for SQS"."""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack of its own, since metrics are counted: those of other tests' runs would be among them."""
+    with LocalCloud.start(trainer="stub", lambda_retry_seconds=0.2) as cloud:
+        yield Stack(cloud, deploy(cloud))
 
 
 @pytest.fixture(autouse=True)
