@@ -1,8 +1,8 @@
 """`traindrop drop` beside `aws s3 cp` of the same zip and the same folder: what they take.
 
-Against `benchmarks.upload_server`, which takes bytes as fast as they come. What `drop` does besides counts: it judges
-the dataset, asks for the stack, compares the object's checksum, and looks for the run. So the same work is `traindrop
-check`, then `aws s3 cp`; the ratio to the copy alone is told too. Run by
+Against `benchmarks.upload_server`, which takes bytes as fast as they come. The zip has the size of our users' datasets,
+3 GB; the folder, which AWS's command copies file by file, is smaller. What `drop` does besides counts: it judges the
+dataset, asks for the stack, compares the object's checksum, and looks for the run. Run by
 `.venvs/dev/bin/python -m benchmarks upload`.
 """
 
@@ -23,10 +23,11 @@ from benchmarks.s3_server import BUCKET, ROOT, Server, running
 from traindrop.packing import pack, packed_names
 
 AWS = ROOT / ".venvs/aws/bin/aws"
-ROUNDS = 9
-IMAGES = 1000
+ROUNDS = 5
+ZIPPED_IMAGES, IMAGES = 4600, 1000
+"""Images of the zip, and of the folder."""
 MOST = 1.0
-"""Of the seconds that a check and a copy take."""
+"""Of the seconds that a copy takes."""
 
 
 def measured(server: Server, command: Sequence[str], home: Path, config: str) -> dict[str, float]:
@@ -54,12 +55,12 @@ def measure() -> dict[str, Any]:
     """Medians of rounds in which the commands take turns."""
     with tempfile.TemporaryDirectory() as scratch, running("benchmarks.upload_server") as server:
         folder, zipped = Path(scratch, "bench"), Path(scratch, "bench.zip")
-        files = datasets.folder(IMAGES)
-        for name, content in files.items():
+        for name, content in datasets.folder(IMAGES).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content.read(0, content.size))
+        files = datasets.folder(ZIPPED_IMAGES)
         with zipped.open("wb") as file:
-            for block in pack(packed_names(files), lambda name: (folder / name).read_bytes()):
+            for block in pack(packed_names(files), lambda name: files[name].read(0, files[name].size)):
                 file.write(block)
         # Over TLS neither signs the SHA-256 of what it sends; without TLS that of AWS does unless it is told not to.
         Path(scratch, "unsigned").write_text("[default]\ns3 =\n  payload_signing_enabled = false\n")
@@ -82,20 +83,12 @@ def measure() -> dict[str, Any]:
 
         one_round()  # what Python compiles is compiled, what the disk holds is in memory
         rounds = [one_round() for _ in range(ROUNDS)]
-        figures: dict[str, Any] = {"bytes": zipped.stat().st_size, "files": len(files)}
+        figures: dict[str, Any] = {"bytes": zipped.stat().st_size, "images": ZIPPED_IMAGES, "folder_images": IMAGES}
     for name in compared:
         figures[name] = {key: round(statistics.median(one[name][key] for one in rounds), 2) for key in rounds[0][name]}
     figures["ratios"] = {
-        f"{name} / {' + '.join(peers)}": round(
-            statistics.median(one[name]["seconds"] / sum(one[peer]["seconds"] for peer in peers) for one in rounds), 2
-        )
-        for name, peers in (
-            ("zip", ("check", "aws")),
-            ("folder", ("check", "aws_folder")),
-            ("zip", ("aws",)),
-            ("zip", ("aws_signed",)),
-            ("folder", ("aws_folder",)),
-        )
+        f"{name} / {peer}": round(statistics.median(one[name]["seconds"] / one[peer]["seconds"] for one in rounds), 2)
+        for name, peer in (("zip", "aws"), ("zip", "aws_signed"), ("folder", "aws_folder"))
     }
     return figures
 
@@ -103,7 +96,8 @@ def measure() -> dict[str, Any]:
 def show(figures: dict[str, Any]) -> int:
     """Print the figures; 1 if a drop takes longer than a copy."""
     size = figures["bytes"] / 1e6
-    print(f"{figures['files']:,} files, {size:.0f} MB as a zip; an answer takes 25 ms; medians of {ROUNDS} rounds")
+    print(f"zip: {figures['images']:,} images, {size:,.0f} MB; folder: {figures['folder_images']:,} images")
+    print(f"an answer takes 25 ms; medians of {ROUNDS} rounds in turns")
     print(f"{'':<36}{'wall s':>8}{'CPU s':>8}{'RSS MB':>8}{'requests':>10}{'MB sent':>9}")
     titles = {
         "check": "traindrop check of a zip",
@@ -121,7 +115,7 @@ def show(figures: dict[str, Any]) -> int:
         )
     ratios = figures["ratios"]
     print(f"seconds / seconds: {', '.join(f'{name} {ratio}' for name, ratio in ratios.items())}")
-    slow = [name for name, ratio in ratios.items() if "check" in name and ratio > MOST]
+    slow = [name for name, ratio in ratios.items() if ratio > MOST]
     if slow:
-        print(f"slower than a check and a copy: {', '.join(slow)}", file=sys.stderr)
+        print(f"slower than a copy: {', '.join(slow)}", file=sys.stderr)
     return 1 if slow else 0
