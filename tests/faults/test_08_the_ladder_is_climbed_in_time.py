@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -226,8 +227,13 @@ def test_a_real_training_goes_on_where_the_instance_was_taken_on_another_type(
     )
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     assert instances(jobs) == [(name, True) for name in TYPES]
-    assert resumed_from(logs[-1]) in (taken_after, taken_after - 1)
-    assert trained[-1] == list(range(int(resumed_from(logs[-1]) or 0) + 1, epochs + 1))
+    # The next epoch may be done as well by the time that the instance is taken, which waits for the checkpoint's sync.
+    done, resumed = trained[0][-1], int(resumed_from(logs[-1]) or 0)
+    assert taken_after <= done < epochs
+    assert resumed in (done, done - 1)
+    assert trained[-1] == list(range(resumed + 1, epochs + 1))
     body = real_stack.message("another-type", "Completed", within=60)["body"]
     assert f"{epochs} of {epochs} epochs" in body
-    assert f"ml.g4dn.xlarge spot: trained {taken_after} epochs, then no capacity in " in body
+    told = re.search(r"ml\.g4dn\.xlarge spot: trained (\d+) epochs, then no capacity in ", body)
+    assert told
+    assert int(told[1]) in (done, resumed)
