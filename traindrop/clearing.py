@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from traindrop import champion
-from traindrop.drops import ROOT, slug_of
-from traindrop.holdings import Holding, slug_of_run
+from traindrop.drops import ROOT, slug_of, slug_of_run
+from traindrop.holdings import Holding
 
 if TYPE_CHECKING:
     from collections.abc import Collection

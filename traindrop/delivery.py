@@ -14,7 +14,7 @@ from traindrop.charts import read_epochs
 from traindrop.comparison import Comparison
 from traindrop.estimate import pace
 from traindrop.mail import Outcome
-from traindrop.objects import content
+from traindrop.objects import content, listed
 from traindrop.report import render_report
 from traindrop.runs import Claims, Runs, fingerprint_claim, stop_wanted
 
@@ -170,8 +170,7 @@ class Delivery:
 
     def _size(self, prefix: str) -> tuple[int, int]:
         """Bytes and number of the objects below a prefix."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.artifact_bucket, Prefix=prefix)
-        sizes = [item["Size"] for page in pages for item in page.get("Contents", [])]
+        sizes = [item["Size"] for item in listed(self.s3, self.artifact_bucket, prefix)]
         return sum(sizes), len(sizes)
 
     def _metrics(self, run: Mapping[str, Any]) -> dict[str, Any]:

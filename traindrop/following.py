@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from traindrop.errors import RunNotFound
 from traindrop.job_log import LOG_GROUP, Begun, Epoch, read
+from traindrop.running import execution_arn
 from traindrop.runs import Runs
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class Follower:
     @property
     def execution_arn(self) -> str:
         """Of the run's execution, which has the run's name unless somebody started it by hand under another."""
-        named = self.machine_arn.replace(":stateMachine:", ":execution:") + f":{self.run_id}"
-        return str(self.record.get("execution_arn") or named)
+        return str(self.record.get("execution_arn") or execution_arn(self.machine_arn, self.run_id))
 
     def look(self) -> list[Seen]:
         """Ask the next question; the last thing to be seen is of kind `end`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from traindrop.drops import ROOT, RUN_ID
+from traindrop.drops import ROOT, RUN_ID, slug_of_run
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 BATCH = 1000
 """What DeleteObjects takes at once."""
 
-_END_OF_RUN_ID = len("-20261101T101500-0a1b2c3d")
 _KINDS = {
     "models": "models",
     "checkpoints": "checkpoints",
@@ -69,11 +68,6 @@ class Holding:
             return slug_of_run(self.run_id)
         found = _OF_DATASET.match(self.key)
         return found["slug"] if found else ""
-
-
-def slug_of_run(run_id: str) -> str:
-    """The slug with which a run's id begins."""
-    return run_id[:-_END_OF_RUN_ID]
 
 
 def prefixes_of_run(run_id: str) -> list[str]:

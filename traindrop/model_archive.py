@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from traindrop.errors import TraindropError
+from traindrop.objects import listed
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,11 +86,7 @@ def best_checkpoint(s3: S3Client, *, bucket: str, checkpoint_prefix: str, target
     Raises:
         NoModel: there is no checkpoint either.
     """
-    found = [
-        item
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=checkpoint_prefix)
-        for item in page.get("Contents", [])
-    ]
+    found = list(listed(s3, bucket, checkpoint_prefix))
     best = [item for item in found if item["Key"].rsplit("/", 1)[-1] == "best.pt"]
     if not best:
         raise NoModel(f"the training left no model and no checkpoint below s3://{bucket}/{checkpoint_prefix}")

@@ -25,6 +25,11 @@ class Running:
     since: datetime
 
 
+def execution_arn(state_machine_arn: str, name: str) -> str:
+    """The ARN of an execution of a state machine."""
+    return f"{state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
 def running(sfn: SFNClient, state_machine_arn: str) -> Iterator[Running]:
     """Every run whose execution has not ended, the newest first; one started with nonsense is none."""
     pages = sfn.get_paginator("list_executions").paginate(stateMachineArn=state_machine_arn, statusFilter="RUNNING")

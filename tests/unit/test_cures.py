@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from traindrop import end_messages
-from traindrop.cures import CURES, cure_of
+from traindrop.cli import checks_of_runs
+from traindrop.cures import _TELL_THEMSELVES, CURES, cure_of
 from traindrop.ending import explain
 from traindrop.errors import AccessDenied
 
@@ -206,3 +207,7 @@ def test_every_failure_of_the_docs_is_one_with_a_cure() -> None:
     for name in told:
         known = cure_of(name, "as it was worded")
         assert known is None or known.todo
+
+
+def test_the_doctor_has_a_cure_in_short_for_every_error_whose_cause_tells_its_own() -> None:
+    assert set(checks_of_runs.CURES) == _TELL_THEMSELVES

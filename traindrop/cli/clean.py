@@ -14,7 +14,7 @@ from traindrop.clearing import Clearing, Kept, Reason
 from traindrop.cli import Answer, CannotDo, UsageError
 from traindrop.cli.stack import Stack
 from traindrop.cli.terminal import steps
-from traindrop.drops import ROOT, RUN_ID, slug_of
+from traindrop.drops import ROOT, RUN_ID, slug_of, slug_of_run
 from traindrop.figures import dollars, gigabytes
 from traindrop.holdings import (
     BATCH,
@@ -24,7 +24,6 @@ from traindrop.holdings import (
     is_data_of,
     prefixes_of_dataset,
     prefixes_of_run,
-    slug_of_run,
 )
 from traindrop.plain_text import printable, shell_word
 from traindrop.pricing import PRICE_DATE, PRICE_REGION, stored

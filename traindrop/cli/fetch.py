@@ -16,6 +16,7 @@ from traindrop.cli.stack import Stack
 from traindrop.cli.terminal import Advance, transfer
 from traindrop.drops import RUN_ID, slug_of, slug_of_run
 from traindrop.figures import gigabytes
+from traindrop.objects import listed
 from traindrop.plain_text import printable, shell_word
 
 if TYPE_CHECKING:
@@ -42,15 +43,15 @@ def fetch(wanted: str, *, to: str | None, stack: Stack, as_json: bool) -> Answer
         bucket, s3 = stack.output("ArtifactBucketName"), stack.client("s3")
         slug, run_id = _which(s3, bucket, wanted)
         prefix = f"models/{slug}/{run_id}/"
-        listed = _listed(s3, bucket, prefix)
-        if not listed:
+        there = [item for item in listed(s3, bucket, prefix) if not item["Key"].endswith("/")]
+        if not there:
             raise CannotDo(
                 f"the run {run_id} has no model (nothing lies in s3://{bucket}/{prefix}): it delivered none, or it was "
                 "deleted; `traindrop runs` says what became of it"
             )
         folder = Path(to if to is not None else run_id)
         try:
-            files = _bring(s3, bucket, prefix, listed, folder)
+            files = _bring(s3, bucket, prefix, there, folder)
         except OSError as error:
             raise UsageError(f"{printable(str(folder))} cannot be written to: {error.strerror or error}") from error
     if as_json:
@@ -85,16 +86,11 @@ def _which(s3: S3Client, bucket: str, wanted: str) -> tuple[str, str]:
     return slug, str(now["run_id"])
 
 
-def _listed(s3: S3Client, bucket: str, prefix: str) -> list[Mapping[str, Any]]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    return [item for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
-
-
-def _bring(s3: S3Client, bucket: str, prefix: str, listed: list[Mapping[str, Any]], folder: Path) -> list[Path]:
-    places = {item["Key"]: folder / str(item["Key"]).removeprefix(prefix) for item in listed}
+def _bring(s3: S3Client, bucket: str, prefix: str, there: list[dict[str, Any]], folder: Path) -> list[Path]:
+    places = {item["Key"]: folder / str(item["Key"]).removeprefix(prefix) for item in there}
     if not all(place.resolve().is_relative_to(folder.resolve()) for place in places.values()):
         raise CannotDo(f"s3://{bucket}/{prefix} holds names that lead out of the folder; nothing was fetched")
-    missing = [item for item in listed if not _is_there(places[item["Key"]], item)]
+    missing = [item for item in there if not _is_there(places[item["Key"]], item)]
     with (
         transfer("fetching", sum(item["Size"] for item in missing)) as advance,
         ThreadPoolExecutor(_FILES_AT_ONCE) as pool,

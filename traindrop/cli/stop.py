@@ -11,7 +11,7 @@ from traindrop.cli.stack import Stack
 from traindrop.drops import RUN_ID, slug_of, slug_of_run
 from traindrop.jobs import ENDED, leaves_model
 from traindrop.plain_text import printable
-from traindrop.running import running
+from traindrop.running import execution_arn, running
 from traindrop.runs import ACTIVE, Runs
 from traindrop.training import Trainer
 
@@ -43,7 +43,7 @@ def stop(wanted: str, *, stack: Stack, as_json: bool) -> Answer:
         sfn, runs = stack.client("stepfunctions"), Runs(stack.client("dynamodb"), stack.output("RunsTableName"))
         run_id = _run_on(sfn, stack.output("StateMachineArn"), wanted)
         record = runs.find(run_id) or {}
-        named = f"{stack.output('StateMachineArn').replace(':stateMachine:', ':execution:')}:{run_id}"
+        named = execution_arn(stack.output("StateMachineArn"), run_id)
         execution = _running(sfn, str(record.get("execution_arn") or named), run_id, record)
         trainer = Trainer(stack.client("sagemaker"), sfn, runs, stack.client("logs"))
         stopped, words = _stop(trainer, run_id, record, execution)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from traindrop.cli import Answer, CannotDo
 from traindrop.cli.stack import Stack
 from traindrop.data_yaml import DATA_FILES
 from traindrop.drops import ROOT, Drop, recognise, run_id_of
+from traindrop.objects import listed
 from traindrop.plain_text import printable
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def train(dataset: str, *, settings: Mapping[str, Any], stack: Stack, as_json: b
 def _newest_drop(s3: S3Client, bucket: str, dataset: str) -> Drop:
     """The dataset's zip or the yaml file of its folder, whichever was put there last."""
     places = (f"{ROOT}{dataset}.", f"{ROOT}{dataset}/data.y", f"{ROOT}{dataset}/training.y")
-    found = sorted((item["LastModified"], item["Key"]) for place in places for item in _listed(s3, bucket, place))
+    found = sorted(
+        (item["LastModified"], item["Key"]) for place in places for item in listed(s3, bucket, place, Delimiter="/")
+    )
     drops = [drop for _, key in found if isinstance(drop := recognise(key), Drop) and drop.dataset == dataset]
     if not any(drop.key.endswith(DATA_FILES) for drop in drops):
         drops = [drop for drop in drops if drop.form == "archive"]
@@ -75,13 +78,6 @@ def _newest_drop(s3: S3Client, bucket: str, dataset: str) -> Drop:
             f"{printable(ROOT + dataset)}/data.yaml{_meant(s3, bucket, dataset)}"
         )
     return drops[-1]
-
-
-def _listed(s3: S3Client, bucket: str, prefix: str) -> Iterator[Mapping[str, Any]]:
-    """The objects directly below a prefix."""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-    for page in pages:
-        yield from page.get("Contents", [])
 
 
 def _meant(s3: S3Client, bucket: str, dataset: str) -> str:
